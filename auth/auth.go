@@ -1,0 +1,63 @@
+// Package auth says who is calling.
+//
+// An [Authenticator] reads the credentials of a request; capebase asks each in turn and puts the [Identity] into the
+// request's context, where [From] finds it. Rules of package policy and managed fields (cape:"auth.id") speak of it.
+package auth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/capebase/capebase/internal/caller"
+)
+
+// Identity is the caller; the zero value is anonymous.
+type Identity struct {
+	ID       string         // unique, stable; "" is anonymous
+	Roles    []string       // the first is what cape:"auth.role" stores
+	Claims   map[string]any // JSON values; integers never pass through float64
+	Session  string         // which credential; shown in the audit trail
+	ReadOnly bool           // every write is refused
+	Expires  time.Time      // open streams end then; zero: never
+}
+
+// ErrUnauthenticated makes an Authenticator's error a 401; any other error is a 503.
+var ErrUnauthenticated = errors.New("auth: unauthenticated")
+
+// Authenticator reads credentials: the zero Identity and nil mean "none of mine", and the next one is asked.
+type Authenticator interface {
+	Authenticate(*http.Request) (Identity, error)
+}
+
+// Func adapts a function.
+type Func func(*http.Request) (Identity, error)
+
+// Authenticate calls f.
+func (f Func) Authenticate(r *http.Request) (Identity, error) { return f(r) }
+
+type identityKey struct{}
+
+// From returns the context's identity, or the anonymous one.
+func From(ctx context.Context) Identity {
+	id, _ := ctx.Value(identityKey{}).(Identity)
+	return id
+}
+
+// With returns a context whose caller is id. A request whose context has an identity keeps it: the authenticators are
+// not asked, which is how tests call as anyone.
+func With(ctx context.Context, id Identity) context.Context {
+	return context.WithValue(ctx, identityKey{}, id)
+}
+
+// Known tells whether the context has an identity, be it the anonymous one.
+func Known(ctx context.Context) bool {
+	_, ok := ctx.Value(identityKey{}).(Identity)
+	return ok
+}
+
+// Privileged returns a context that bypasses rules; reason goes to the audit trail.
+func Privileged(ctx context.Context, reason string) context.Context {
+	return caller.WithPrivilege(ctx, reason)
+}

@@ -1,0 +1,41 @@
+// Package caller holds what a context says of the call in progress, next to the identity: the privilege, and the
+// request it came with. Package auth is its public face.
+package caller
+
+import (
+	"context"
+	"net/netip"
+)
+
+type privilegeKey struct{}
+
+// WithPrivilege returns a context whose calls bypass rules; reason is recorded with each change.
+func WithPrivilege(ctx context.Context, reason string) context.Context {
+	return context.WithValue(ctx, privilegeKey{}, reason)
+}
+
+// Privilege returns the reason given to WithPrivilege; ok is false for an ordinary context.
+func Privilege(ctx context.Context) (reason string, ok bool) {
+	reason, ok = ctx.Value(privilegeKey{}).(string)
+	return reason, ok
+}
+
+// Request is what is recorded of the HTTP request that a call serves.
+type Request struct {
+	ID        string
+	Address   netip.Addr // of the client, found through trusted proxies
+	UserAgent string
+}
+
+type requestKey struct{}
+
+// WithRequest returns a context that carries r.
+func WithRequest(ctx context.Context, r Request) context.Context {
+	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// RequestOf returns the context's request, or the zero one.
+func RequestOf(ctx context.Context) Request {
+	r, _ := ctx.Value(requestKey{}).(Request)
+	return r
+}

@@ -1,0 +1,163 @@
+// Package engine says what a database is to CapeBase: how to reach it, what a table is, and how SQL is written for it.
+// Packages sqlite, postgres and mysql implement it.
+package engine
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/capebase/capebase/internal/predicate"
+)
+
+// Engine is a database that can be opened.
+type Engine interface {
+	// Name is the engine's name: "sqlite", "postgres" or "mysql".
+	Name() string
+	// Connect checks the settings and prepares to connect; it creates nothing in the database.
+	Connect(ctx context.Context) (*Backend, error)
+}
+
+// Backend is an opened database, before CapeBase's own driver wraps it.
+type Backend struct {
+	Dialect Dialect
+	// Writer opens connections that may write; Reader those that may not. Reader is nil where one kind serves both.
+	Writer, Reader driver.Connector
+	// Writers and Readers bound the connections of each kind.
+	Writers, Readers int
+	// Gorm makes GORM's dialector over the wrapped pool.
+	Gorm func(*sql.DB) gorm.Dialector
+	// Close removes what Connect made, after all connections are closed.
+	Close func() error
+}
+
+// Table is a published table.
+type Table struct {
+	Schema  string // PostgreSQL's; "" is the search path's first
+	Name    string
+	Columns []Column
+	Key     []int // columns of the primary key, in its order
+}
+
+// Column is a column of a published table.
+type Column struct {
+	Name     string
+	Kind     predicate.Kind
+	Nullable bool
+	// Foreign is set by the planner for a text column whose own collation is not CapeBase's: comparisons must name one.
+	Foreign bool
+}
+
+// Dialect writes one database's SQL. Its methods do no I/O.
+type Dialect interface {
+	// Name is the engine's name.
+	Name() string
+	// Quote quotes an identifier.
+	Quote(identifier string) string
+	// Placeholder is the nth argument of a statement, from 1.
+	Placeholder(n int) string
+	// Bind converts a value to what the driver takes for a column of the kind.
+	Bind(v predicate.Value) driver.Value
+	// Scan converts what the driver gave for a column of the kind.
+	Scan(kind predicate.Kind, v driver.Value) (predicate.Value, error)
+	// Unknown is an expression of SQL's unknown truth value.
+	Unknown() string
+	// Compare writes a comparison of a column with a value of its kind. Text compares by bytes; on a Foreign column the
+	// collation is named, in a form that leaves the column's index in use.
+	Compare(b *Builder, column Column, op predicate.Op, v predicate.Value)
+	// Pattern writes a like or ilike.
+	Pattern(b *Builder, column Column, pattern []predicate.Token, fold bool)
+	// Order writes an ORDER BY term.
+	Order(b *Builder, column Column, descending, nullsFirst bool)
+	// Lock is appended to a SELECT that locks its rows; "" where the transaction already does.
+	Lock() string
+	// Returning tells whether INSERT, UPDATE and DELETE can return rows.
+	Returning() bool
+	// Classify says what kind of failure a driver's error is.
+	Classify(err error) Failure
+}
+
+// Failure is what went wrong in a database.
+type Failure struct {
+	Class      Class
+	Constraint string   // its name, where the database tells
+	Columns    []string // the columns at fault, where the database tells
+}
+
+// Class is a kind of failure.
+type Class uint8
+
+// The classes.
+const (
+	Other           Class = iota
+	UniqueViolation       // 409
+	NotNull               // 422, as the following two
+	Check
+	ForeignKey
+	TooLong  // a value that the column cannot hold; 422
+	Busy     // deadlock, serialization failure, lock time-out: try the whole transaction again
+	Down     // the database cannot be reached: 503
+	Cut      // the context ended
+	ReadOnly // a write on a connection that may only read
+)
+
+// Builder collects a statement and its arguments.
+type Builder struct {
+	Dialect Dialect
+	Args    []driver.NamedValue
+	text    strings.Builder
+}
+
+// NewBuilder begins a statement.
+func NewBuilder(d Dialect) *Builder { return &Builder{Dialect: d} }
+
+// Write appends SQL.
+func (b *Builder) Write(parts ...string) {
+	for _, part := range parts {
+		b.text.WriteString(part)
+	}
+}
+
+// Quote appends a quoted identifier.
+func (b *Builder) Quote(identifier string) { b.text.WriteString(b.Dialect.Quote(identifier)) }
+
+// Table appends a table's quoted name, with its schema where it has one.
+func (b *Builder) Table(t *Table) {
+	if t.Schema != "" {
+		b.Quote(t.Schema)
+		b.Write(".")
+	}
+	b.Quote(t.Name)
+}
+
+// Columns appends the quoted names of all columns, separated by commas.
+func (b *Builder) Columns(t *Table) {
+	for i := range t.Columns {
+		if i > 0 {
+			b.Write(", ")
+		}
+		b.Quote(t.Columns[i].Name)
+	}
+}
+
+// Arg appends a placeholder and its argument.
+func (b *Builder) Arg(v predicate.Value) { b.Raw(b.Dialect.Bind(v)) }
+
+// Raw appends a placeholder and an argument in the driver's form.
+func (b *Builder) Raw(v driver.Value) {
+	b.Args = append(b.Args, driver.NamedValue{Ordinal: len(b.Args) + 1, Value: v})
+	b.Write(b.Dialect.Placeholder(len(b.Args)))
+}
+
+// String returns the statement so far.
+func (b *Builder) String() string { return b.text.String() }
+
+// TimeLayout is how times are written as text where a database has no type for them: fixed width, so that they sort.
+const TimeLayout = "2006-01-02T15:04:05.000000Z"
+
+// FormatTime writes t in TimeLayout.
+func FormatTime(t time.Time) string { return t.UTC().Format(TimeLayout) }
