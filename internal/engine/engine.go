@@ -77,6 +77,11 @@ type Dialect interface {
 	Lock() string
 	// Returning tells whether INSERT, UPDATE and DELETE can return rows.
 	Returning() bool
+	// DefaultValues stands for columns and values in an INSERT that gives none.
+	DefaultValues() string
+	// ForeignTriggers is a query whose rows are the table's triggers that CapeBase did not make (its own are named
+	// "cape_…", on PostgreSQL "!capebase…").
+	ForeignTriggers(t *Table) (query string, args []driver.NamedValue)
 	// Classify says what kind of failure a driver's error is.
 	Classify(err error) Failure
 }

@@ -1,0 +1,57 @@
+package model
+
+import (
+	"time"
+
+	"gorm.io/gorm/schema"
+
+	"github.com/capebase/capebase/internal/predicate"
+)
+
+// Zero is what the field holds when nobody gives a value: NULL where it may, else the zero of its Go type.
+func (f *Field) Zero() predicate.Value {
+	if f.Nullable {
+		return predicate.Value{}
+	}
+	switch f.Kind {
+	case predicate.Bool:
+		return predicate.BoolValue(false)
+	case predicate.Int:
+		return predicate.IntValue(0)
+	case predicate.Float:
+		return predicate.FloatValue(0)
+	case predicate.Decimal:
+		return predicate.RawDecimal("0")
+	case predicate.UUID:
+		zero, _ := predicate.UUIDValue("00000000-0000-0000-0000-000000000000")
+		return zero
+	case predicate.Bytes:
+		return predicate.BytesValue(nil)
+	case predicate.Time:
+		return predicate.TimeValue(time.Time{})
+	case predicate.JSON:
+		null, _ := predicate.JSONValue([]byte("null"))
+		return null
+	default:
+		return predicate.TextValue("")
+	}
+}
+
+// Stamp is t as an automatic time is stored in the field: a time, or the integer that GORM's tag asks for.
+func (f *Field) Stamp(t time.Time) predicate.Value {
+	if f.Kind != predicate.Int {
+		return predicate.TimeValue(t)
+	}
+	unit := f.gorm.AutoCreateTime
+	if f.Auto == UpdateTime {
+		unit = f.gorm.AutoUpdateTime
+	}
+	switch unit {
+	case schema.UnixNanosecond:
+		return predicate.IntValue(t.UnixNano())
+	case schema.UnixMillisecond:
+		return predicate.IntValue(t.UnixMilli())
+	default:
+		return predicate.IntValue(t.Unix())
+	}
+}

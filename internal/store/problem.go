@@ -1,0 +1,73 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/capebase/capebase/internal/engine"
+	"github.com/capebase/capebase/internal/problem"
+)
+
+// scanError is a stored value that its column's kind cannot hold: only other programs can have written it.
+type scanError struct {
+	table, column string
+	cause         error
+}
+
+func (e *scanError) Error() string { return fmt.Sprintf("%s.%s: %v", e.table, e.column, e.cause) }
+func (e *scanError) Unwrap() error { return e.cause }
+
+// problem turns a database's failure into the problem that the client gets. What is one already stays as it is.
+func (s *Store) problem(err error) error {
+	var known *problem.Error
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	failure := s.dialect.Classify(err)
+	switch failure.Class {
+	case engine.UniqueViolation:
+		e := problem.Wrap(problem.Conflict, "another row has this value already", err)
+		e.Errors = s.fieldErrors(failure, "a value that no other row has")
+		return e
+	case engine.NotNull:
+		return s.constraint(failure, "a value that is not null", err)
+	case engine.Check:
+		return s.constraint(failure, "a value that the table's constraints allow", err)
+	case engine.ForeignKey:
+		return s.constraint(failure, "the key of an existing row, or a row that no other refers to", err)
+	case engine.TooLong:
+		return s.constraint(failure, "a value that the column can hold", err)
+	case engine.Busy:
+		return problem.Wrap(problem.Unavailable, "the database is busy; try again", err)
+	case engine.Down:
+		return problem.Wrap(problem.Unavailable, "the database cannot be reached; try again", err)
+	case engine.Cut:
+		return problem.Wrap(problem.Unavailable, "the request was cut short", err)
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return problem.Wrap(problem.Unavailable, "the request was cut short", err)
+	}
+	return problem.Wrap(problem.Internal, "something went wrong; the log has the request's id", err)
+}
+
+func (s *Store) constraint(failure engine.Failure, expected string, err error) error {
+	e := problem.Wrap(problem.Invalid, "expected "+expected, err)
+	e.Errors = s.fieldErrors(failure, "expected "+expected)
+	return e
+}
+
+// fieldErrors names the fields that clients know: a hidden column stays hidden in errors too.
+func (s *Store) fieldErrors(failure engine.Failure, message string) []problem.FieldError {
+	var errs []problem.FieldError
+	for _, f := range s.Model.Fields {
+		column := s.Model.Table.Columns[f.Column].Name
+		named := slices.ContainsFunc(failure.Columns, func(name string) bool { return strings.EqualFold(name, column) })
+		if named && !f.Hidden {
+			errs = append(errs, problem.FieldError{Location: "body." + f.Name, Message: message})
+		}
+	}
+	return errs
+}

@@ -1,0 +1,186 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"strconv"
+
+	"github.com/capebase/capebase/internal/engine"
+	"github.com/capebase/capebase/internal/predicate"
+	"github.com/capebase/capebase/internal/problem"
+	"github.com/capebase/capebase/internal/query"
+	"github.com/capebase/capebase/internal/sqldriver"
+)
+
+// List is what a list found.
+type List struct {
+	Rows  int   // how many were visited
+	More  bool  // whether others follow
+	Total int64 // of all pages; -1 when it was not asked for
+}
+
+// List visits a page of the rows that the caller may read; a row is the callback's until it returns. With count set the
+// rows of all pages are counted in the same transaction.
+func (s *Store) List(ctx context.Context, q *query.Query, count bool, visit func(Row)) (List, error) {
+	where := s.visible(ctx, q.Filter)
+	list := List{Total: -1}
+	err := s.db.View(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+		list = List{Total: -1}
+		if count {
+			total, err := s.count(ctx, c, where)
+			if err != nil {
+				return err
+			}
+			list.Total = total
+		}
+		b := s.selectWhere(where)
+		s.order(b, q.Order)
+		b.Write(" LIMIT ", strconv.Itoa(q.Limit+1))
+		if q.Offset > 0 {
+			b.Write(" OFFSET ", strconv.FormatInt(q.Offset, 10))
+		}
+		return each(ctx, c, b.String(), b.Args, len(s.Model.Fields), s.scan, func(row Row) error {
+			if list.Rows == q.Limit {
+				list.More = true
+				return nil
+			}
+			list.Rows++
+			visit(row)
+			return nil
+		})
+	})
+	return list, s.problem(err)
+}
+
+// Get returns a row, or a problem with code not_found when there is none that the caller may read.
+func (s *Store) Get(ctx context.Context, key []predicate.Value) (Row, error) {
+	var row Row
+	err := s.db.View(ctx, func(ctx context.Context, c *sqldriver.Conn) (err error) {
+		b := s.selectWhere(predicate.All(s.keyIs(key), s.visible(ctx, nil)))
+		row, err = s.one(ctx, c, b)
+		return err
+	})
+	return row, s.problem(err)
+}
+
+func (s *Store) visible(ctx context.Context, filter *predicate.Expr) *predicate.Expr {
+	session := s.session(ctx)
+	return predicate.Fold(predicate.All(session.visible(), filter), session.caller)
+}
+
+// keyIs is the condition that the primary key is key.
+func (s *Store) keyIs(key []predicate.Value) *predicate.Expr {
+	args := make([]*predicate.Expr, len(key))
+	for i, column := range s.Model.Table.Key {
+		args[i] = &predicate.Expr{Op: predicate.Eq, Column: column, Kind: s.Model.Table.Columns[column].Kind, Values: key[i : i+1]}
+	}
+	return predicate.All(args...)
+}
+
+func (s *Store) selectWhere(where *predicate.Expr) *engine.Builder {
+	b := engine.NewBuilder(s.dialect)
+	b.Write("SELECT ")
+	b.Columns(&s.Model.Table)
+	b.Write(" FROM ")
+	b.Table(&s.Model.Table)
+	b.Write(" WHERE ")
+	engine.Where(b, &s.Model.Table, where)
+	return b
+}
+
+// order writes the terms and then the key, so that pages never overlap.
+func (s *Store) order(b *engine.Builder, terms []query.Term) {
+	b.Write(" ORDER BY ")
+	columns := s.Model.Table.Columns
+	ordered := make(map[int]bool, len(terms)+len(s.Model.Table.Key))
+	write := func(column int, descending, nullsFirst bool) {
+		if ordered[column] {
+			return
+		}
+		if len(ordered) > 0 {
+			b.Write(", ")
+		}
+		ordered[column] = true
+		s.dialect.Order(b, columns[column], descending, nullsFirst)
+	}
+	for _, term := range terms {
+		write(term.Column, term.Descending, term.NullsFirst)
+	}
+	for _, column := range s.Model.Table.Key {
+		write(column, false, false)
+	}
+}
+
+func (s *Store) count(ctx context.Context, c *sqldriver.Conn, where *predicate.Expr) (total int64, err error) {
+	b := engine.NewBuilder(s.dialect)
+	b.Write("SELECT count(*) FROM ")
+	b.Table(&s.Model.Table)
+	b.Write(" WHERE ")
+	engine.Where(b, &s.Model.Table, where)
+	scan := func(raw []driver.Value, row Row) (err error) {
+		row[0], err = s.dialect.Scan(predicate.Int, raw[0])
+		return err
+	}
+	err = each(ctx, c, b.String(), b.Args, 1, scan, func(row Row) error {
+		total = row[0].Int()
+		return nil
+	})
+	return total, err
+}
+
+// one returns the one row of a statement, which is the caller's to keep.
+func (s *Store) one(ctx context.Context, c *sqldriver.Conn, b *engine.Builder) (Row, error) {
+	var found Row
+	err := each(ctx, c, b.String(), b.Args, len(s.Model.Fields), s.scan, func(row Row) error {
+		found = append(Row(nil), row...)
+		return nil
+	})
+	if err == nil && found == nil {
+		err = s.notFound()
+	}
+	return found, err
+}
+
+func (s *Store) notFound() error {
+	return problem.New(problem.NotFound, s.Model.Name+" not found")
+}
+
+// scan converts a row from the driver's values.
+func (s *Store) scan(raw []driver.Value, row Row) (err error) {
+	for i := range row {
+		if row[i], err = s.dialect.Scan(s.Model.Table.Columns[i].Kind, raw[i]); err != nil {
+			return &scanError{table: s.Model.Table.Name, column: s.Model.Table.Columns[i].Name, cause: err}
+		}
+	}
+	return nil
+}
+
+// each runs a query and visits its rows. raw and row are reused from row to row.
+func each(ctx context.Context, c *sqldriver.Conn, text string, args []driver.NamedValue, columns int,
+	scan func([]driver.Value, Row) error, visit func(Row) error,
+) (err error) {
+	rows, err := c.Query(ctx, text, args)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	raw, row := make([]driver.Value, columns), make(Row, columns)
+	for {
+		if err := rows.Next(raw); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		if scan != nil {
+			if err := scan(raw, row); err != nil {
+				return err
+			}
+		}
+		if err := visit(row); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,106 @@
+// Package store reads and writes the rows of a published table for the generated routes. Each call is limited to what
+// the context's identity may do, and each write is one transaction: lock, read, check, write, check again, commit.
+package store
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+
+	"github.com/capebase/capebase/auth"
+	"github.com/capebase/capebase/internal/caller"
+	"github.com/capebase/capebase/internal/engine"
+	"github.com/capebase/capebase/internal/model"
+	"github.com/capebase/capebase/internal/predicate"
+	"github.com/capebase/capebase/internal/sqldriver"
+)
+
+// Rules are a resource's permissions. A nil rule allows nothing.
+type Rules struct {
+	Read, Create, Update, Delete *predicate.Expr
+}
+
+// Store is one published table.
+type Store struct {
+	Model *model.Model
+	Rules Rules
+
+	db      *sqldriver.DB
+	dialect engine.Dialect
+	gorm    *gorm.DB // for models with hooks
+	// reread is set where a trigger may change a row after the statement that returned it.
+	reread bool
+	// reserved are the keys that a literal route would hide.
+	reserved []string
+}
+
+// Row is a row of the table: values at their columns' indexes.
+type Row = []predicate.Value
+
+// New prepares a table. The table exists; ctx bounds the look at its triggers.
+func New(ctx context.Context, db *sqldriver.DB, g *gorm.DB, m *model.Model, rules Rules, reserved []string) (*Store, error) {
+	s := &Store{Model: m, Rules: rules, db: db, dialect: db.Dialect(), gorm: g, reserved: reserved}
+	var err error
+	s.reread, err = s.hasTriggers(ctx)
+	return s, err
+}
+
+// hasTriggers looks for triggers that are not CapeBase's own: a row can leave them other than the statement wrote it.
+func (s *Store) hasTriggers(ctx context.Context) (bool, error) {
+	if !s.dialect.Returning() {
+		return true, nil
+	}
+	query, args := s.dialect.ForeignTriggers(&s.Model.Table)
+	found := false
+	err := s.db.View(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+		return each(ctx, c, query, args, 1, nil, func(Row) error {
+			found = true
+			return nil
+		})
+	})
+	return found, err
+}
+
+// session is one call's caller with the rules folded for it.
+type session struct {
+	*Store
+	caller     predicate.Caller
+	privileged bool
+	readOnly   bool
+}
+
+func (s *Store) session(ctx context.Context) session {
+	id := auth.From(ctx)
+	_, privileged := caller.Privilege(ctx)
+	return session{
+		Store:      s,
+		caller:     predicate.Caller{ID: id.ID, Roles: id.Roles, Claims: id.Claims},
+		privileged: privileged,
+		readOnly:   id.ReadOnly && !privileged,
+	}
+}
+
+// rule folds a rule for the caller: no rule, no access.
+func (s session) rule(rule *predicate.Expr) *predicate.Expr {
+	switch {
+	case s.privileged:
+		return &predicate.Expr{Op: predicate.True}
+	case rule == nil:
+		return &predicate.Expr{Op: predicate.False}
+	}
+	return predicate.Fold(rule, s.caller)
+}
+
+// visible is the read rule for rows that have not been deleted softly.
+func (s session) visible() *predicate.Expr {
+	return predicate.Fold(predicate.All(s.rule(s.Rules.Read), s.alive()), s.caller)
+}
+
+// alive excludes rows that gorm.DeletedAt marks; nil where the model has no such field.
+func (s *Store) alive() *predicate.Expr {
+	if s.Model.Deleted < 0 {
+		return nil
+	}
+	column := s.Model.Table.Columns[s.Model.Deleted]
+	return &predicate.Expr{Op: predicate.IsNull, Column: s.Model.Deleted, Kind: column.Kind}
+}
