@@ -29,6 +29,8 @@ type Backend struct {
 	Writer, Reader driver.Connector
 	// Writers and Readers bound the connections of each kind.
 	Writers, Readers int
+	// CachesStatements tells that connections prepare and keep statements by themselves: query them directly.
+	CachesStatements bool
 	// Gorm makes GORM's dialector over the wrapped pool.
 	Gorm func(*sql.DB) gorm.Dialector
 	// Close removes what Connect made, after all connections are closed.
@@ -69,6 +71,9 @@ type Dialect interface {
 	// Compare writes a comparison of a column with a value of its kind. Text compares by bytes; on a Foreign column the
 	// collation is named, in a form that leaves the column's index in use.
 	Compare(b *Builder, column Column, op predicate.Op, v predicate.Value)
+	// In writes a test for being one of values, of which there is at least one. A value of another kind than the
+	// column's, NULL among them, is NULL.
+	In(b *Builder, column Column, values []predicate.Value)
 	// Pattern writes a like or ilike.
 	Pattern(b *Builder, column Column, pattern []predicate.Token, fold bool)
 	// Order writes an ORDER BY term.
@@ -82,8 +87,19 @@ type Dialect interface {
 	// ForeignTriggers is a query whose rows are the table's triggers that CapeBase did not make (its own are named
 	// "cape_…", on PostgreSQL "!capebase…").
 	ForeignTriggers(t *Table) (query string, args []driver.NamedValue)
+	// ColumnType is the type, with its collation, of the columns that CapeBase creates.
+	ColumnType(shape Shape) string
 	// Classify says what kind of failure a driver's error is.
 	Classify(err error) Failure
+}
+
+// Shape is what decides the type of a column that is to be created.
+type Shape struct {
+	Kind      predicate.Kind
+	Size      int  // most code points of a Text, most bytes of a Bytes; 0: no limit
+	Precision int  // most digits of a Decimal; 0: as many as the database can
+	Scale     int  // most of them after the point
+	Keyed     bool // in a key or an index, which some databases have only on text of a bounded length
 }
 
 // Failure is what went wrong in a database.

@@ -71,20 +71,14 @@ func whereIn(b *Builder, t *Table, e *predicate.Expr) {
 		b.Write(b.Dialect.Unknown())
 		return
 	}
+	b.Dialect.In(b, column, e.Values)
+}
+
+// List writes the arguments of an IN in parentheses, each with a suffix, and NULL for each value that is not of the
+// column's kind.
+func List(b *Builder, column Column, values []predicate.Value, suffix string) {
 	b.Write("(")
-	if column.Foreign {
-		for i, v := range e.Values {
-			if i > 0 {
-				b.Write(" OR ")
-			}
-			whereCompare(b, column, predicate.Eq, v)
-		}
-		b.Write(")")
-		return
-	}
-	b.Quote(column.Name)
-	b.Write(" IN (")
-	for i, v := range e.Values {
+	for i, v := range values {
 		if i > 0 {
 			b.Write(", ")
 		}
@@ -93,8 +87,9 @@ func whereIn(b *Builder, t *Table, e *predicate.Expr) {
 			continue
 		}
 		b.Arg(v)
+		b.Write(suffix)
 	}
-	b.Write("))")
+	b.Write(")")
 }
 
 func wherePattern(b *Builder, column Column, e *predicate.Expr) {

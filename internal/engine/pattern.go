@@ -1,0 +1,26 @@
+package engine
+
+import (
+	"strings"
+
+	"github.com/capebase/capebase/internal/predicate"
+)
+
+// LikePattern writes a pattern for SQL's LIKE … ESCAPE.
+func LikePattern(pattern []predicate.Token, escape rune) string {
+	var s strings.Builder
+	for _, token := range pattern {
+		switch {
+		case token.Wild == predicate.AnyText:
+			s.WriteByte('%')
+		case token.Wild == predicate.AnyRune:
+			s.WriteByte('_')
+		default:
+			if token.Rune == '%' || token.Rune == '_' || token.Rune == escape {
+				s.WriteRune(escape)
+			}
+			s.WriteRune(token.Rune)
+		}
+	}
+	return s.String()
+}
