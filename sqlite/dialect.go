@@ -197,7 +197,7 @@ func (dialect) DefaultValues() string { return " DEFAULT VALUES" }
 
 func (d dialect) ForeignTriggers(t *engine.Table) (query string, args []driver.NamedValue) {
 	b := engine.NewBuilder(d)
-	b.Write("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name NOT LIKE 'cape\\_%' ESCAPE '\\' AND tbl_name = ")
+	b.Write("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name NOT GLOB 'cape_*' AND tbl_name = ")
 	b.Raw(t.Name)
 	b.Write(" COLLATE NOCASE ORDER BY name")
 	return b.String(), b.Args

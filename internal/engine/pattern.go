@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/capebase/capebase/internal/predicate"
@@ -23,4 +24,15 @@ func LikePattern(pattern []predicate.Token, escape rune) string {
 		}
 	}
 	return s.String()
+}
+
+// FoldPattern turns A to Z into a to z.
+func FoldPattern(pattern []predicate.Token) []predicate.Token {
+	folded := slices.Clone(pattern)
+	for i, token := range folded {
+		if token.Rune >= 'A' && token.Rune <= 'Z' {
+			folded[i].Rune += 'a' - 'A'
+		}
+	}
+	return folded
 }

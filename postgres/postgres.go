@@ -1,0 +1,175 @@
+// Package postgres opens PostgreSQL databases, version 13 or later.
+//
+// The database's encoding must be UTF8. Every session runs in UTC. Text compares by bytes and sorts by code point,
+// whatever the database's collation; columns whose collation is not deterministic, and columns of type character(n),
+// are not supported.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/stdlib"
+	gormpostgres "gorm.io/driver/postgres"
+	"gorm.io/gorm"
+
+	"github.com/capebase/capebase/internal/engine"
+)
+
+// Database is what capebase.Open takes.
+type Database struct {
+	url       string
+	connector driver.Connector
+}
+
+// URL opens postgres://user:password@host/name?options. The options are those of libpq and pgx, such as sslmode,
+// search_path and default_query_exec_mode=exec (for PgBouncer), and pool_max_conns, the most connections that are open
+// at a time (default 4 for each processor, at least 8 and at most 64). The environment variables of libpq, such as
+// PGHOST, fill what the URL leaves out.
+func URL(url string) Database { return Database{url: url} }
+
+// Connector opens connections with a connector of the user's (cloud proxies, IAM, otelsql). Its driver must take $1 as
+// placeholders and give times as time.Time, as pgx's stdlib does. CapeBase sets the time zone of each connection.
+func Connector(c driver.Connector) Database { return Database{connector: c} }
+
+// Name is the engine's name.
+func (Database) Name() string { return "postgres" }
+
+// Connect looks at the server once. It implements capebase.Database.
+func (d Database) Connect(ctx context.Context) (*engine.Backend, error) {
+	connector, connections, err := d.open()
+	if err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	if err := check(ctx, connector); err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	return &engine.Backend{
+		Dialect:          dialect{},
+		Writer:           connector,
+		Writers:          connections,
+		CachesStatements: true,
+		Gorm: func(db *sql.DB) gorm.Dialector {
+			return gormpostgres.New(gormpostgres.Config{Conn: db})
+		},
+		Close: func() error { return nil },
+	}, nil
+}
+
+func (d Database) open() (c driver.Connector, connections int, err error) {
+	connections = min(max(8, 4*runtime.NumCPU()), 64)
+	if d.url == "" {
+		if d.connector == nil {
+			return nil, 0, errors.New("no URL given: postgres://user:password@host/name")
+		}
+		return &connector{d.connector}, connections, nil
+	}
+	config, err := parse(d.url)
+	if err != nil {
+		return nil, 0, err
+	}
+	const option = "pool_max_conns"
+	if text, ok := config.RuntimeParams[option]; ok {
+		delete(config.RuntimeParams, option)
+		if connections, err = strconv.Atoi(text); err != nil || connections < 1 {
+			return nil, 0, fmt.Errorf("%s=%q is not a positive number", option, text)
+		}
+	}
+	return stdlib.GetConnector(*config, stdlib.OptionAfterConnect(prepareSession)), connections, nil
+}
+
+// parse keeps the URL out of its errors: it holds a password.
+func parse(url string) (*pgx.ConnConfig, error) {
+	scheme, _, ok := strings.Cut(url, "://")
+	if !ok || scheme != "postgres" && scheme != "postgresql" {
+		return nil, errors.New("the URL does not begin with postgres://")
+	}
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("the URL is not understood: " + reason(err))
+	}
+	config.RuntimeParams["timezone"] = "UTC"
+	config.RuntimeParams["client_encoding"] = "UTF8"
+	config.RuntimeParams["standard_conforming_strings"] = "on"
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "capebase"
+	}
+	return config, nil
+}
+
+// reason returns what is wrong with a URL, without the URL: pgx writes it first, in backquotes, and hides most
+// passwords in it, but not those of a URL that does not parse.
+func reason(err error) string {
+	failure := new(pgconn.ParseConfigError)
+	if !errors.As(err, &failure) {
+		return "an option has a wrong value"
+	}
+	text := err.Error()
+	if i := strings.LastIndex(text, "`: "); i >= 0 {
+		text = text[i+len("`: "):]
+	}
+	// What follows in parentheses may quote a part of the URL.
+	text, _, _ = strings.Cut(text, " (")
+	return text
+}
+
+// prepareSession makes times come back in UTC instead of the machine's zone.
+func prepareSession(_ context.Context, conn *pgx.Conn) error {
+	conn.TypeMap().RegisterType(&pgtype.Type{
+		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+	})
+	return nil
+}
+
+// connector sets up the sessions of a user's connector.
+type connector struct{ inner driver.Connector }
+
+// Driver implements driver.Connector.
+func (c *connector) Driver() driver.Driver { return c.inner.Driver() }
+
+// Connect implements driver.Connector.
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.inner.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	const setUp = "SELECT set_config('timezone', 'UTC', false), set_config('client_encoding', 'UTF8', false), " +
+		"set_config('standard_conforming_strings', 'on', false)"
+	if _, err := engine.QueryRow(ctx, conn, setUp); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// check refuses servers on which values would not be what they are elsewhere.
+func check(ctx context.Context, c driver.Connector) (err error) {
+	conn, err := c.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	row, err := engine.QueryRow(ctx, conn, "SELECT current_setting('server_version_num')::bigint, current_setting('server_encoding')")
+	if err != nil {
+		return err
+	}
+	const oldest = 130000
+	version, _ := row[0].(int64)
+	encoding, _ := engine.TextOf(row[1])
+	switch {
+	case version < oldest:
+		return fmt.Errorf("the server's version %d is too old: 13 is needed", version/10000)
+	case encoding != "UTF8":
+		return fmt.Errorf("the database's encoding is %s, and only UTF8 is supported", encoding)
+	}
+	return nil
+}
