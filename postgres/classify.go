@@ -38,6 +38,8 @@ func (dialect) Classify(err error) engine.Failure {
 func classify(failure *pgconn.PgError) engine.Failure {
 	result := engine.Failure{Class: classOf(failure.Code), Constraint: failure.ConstraintName}
 	switch {
+	case failure.Code == "0A000" && failure.Routine == "RevalidateCachedQuery": // cached plan must not change result type
+		result.Class = engine.Stale
 	case failure.ColumnName != "":
 		result.Columns = []string{failure.ColumnName}
 	case result.Class == engine.UniqueViolation || result.Class == engine.ForeignKey:
@@ -58,6 +60,8 @@ func classOf(code string) engine.Class {
 		return engine.ForeignKey
 	case "40001", "40P01", "55P03": // serialization, deadlock, lock not available
 		return engine.Busy
+	case "26000": // no such prepared statement
+		return engine.Stale
 	case "57014": // statement_timeout, or a cancel request
 		return engine.Cut
 	case "25006":

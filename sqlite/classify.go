@@ -34,6 +34,8 @@ func classify(code sqlite3.ErrorCode, extended sqlite3.ExtendedErrorCode, messag
 		return classifyConstraint(extended, message)
 	case sqlite3.BUSY, sqlite3.LOCKED, sqlite3.PROTOCOL:
 		return engine.Failure{Class: engine.Busy}
+	case sqlite3.SCHEMA:
+		return engine.Failure{Class: engine.Stale}
 	case sqlite3.INTERRUPT:
 		return engine.Failure{Class: engine.Cut}
 	case sqlite3.READONLY:

@@ -27,10 +27,20 @@ type Backend struct {
 	Dialect Dialect
 	// Writer opens connections that may write; Reader those that may not. Reader is nil where one kind serves both.
 	Writer, Reader driver.Connector
-	// Writers and Readers bound the connections of each kind.
+	// Writers and Readers bound the connections of each kind. One writer beside readers is a lock that all writes of the
+	// process queue for.
 	Writers, Readers int
-	// CachesStatements tells that connections prepare and keep statements by themselves: query them directly.
+	// BeginRead and BeginWrite begin a transaction, and COMMIT and ROLLBACK end it, where that is cheaper than the driver's
+	// BeginTx, whatever isolation was asked for. Where they are empty, BeginTx is used.
+	BeginRead, BeginWrite string
+	// Embedded is set where the database runs in this process (SQLite): a connection may have several results open, and a
+	// prepared statement with a * keeps the columns that it had when it was prepared.
+	Embedded bool
+	// CachesStatements is set where the driver's connections prepare and cache what their QueryContext and ExecContext are
+	// given, so that to prepare before would cost a round trip more.
 	CachesStatements bool
+	// Statements bounds the prepared statements that are kept for each connection; 0 is 256.
+	Statements int
 	// Gorm makes GORM's dialector over the wrapped pool.
 	Gorm func(*sql.DB) gorm.Dialector
 	// Close removes what Connect made, after all connections are closed.
@@ -124,6 +134,7 @@ const (
 	Down     // the database cannot be reached: 503
 	Cut      // the context ended
 	ReadOnly // a write on a connection that may only read
+	Stale    // a prepared statement that the schema has outgrown, or that the server forgot: prepare it again
 )
 
 // Builder collects a statement and its arguments.

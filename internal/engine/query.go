@@ -62,3 +62,24 @@ type ownedRows struct {
 }
 
 func (r *ownedRows) Close() error { return errors.Join(r.Rows.Close(), r.statement.Close()) }
+
+// Exec runs a statement without arguments on a driver's connection.
+func Exec(ctx context.Context, conn driver.Conn, query string) (err error) {
+	if direct, ok := conn.(driver.ExecerContext); ok {
+		_, err := direct.ExecContext(ctx, query, nil)
+		if !errors.Is(err, driver.ErrSkip) {
+			return err
+		}
+	}
+	statement, err := prepareDriver(ctx, conn, query)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, statement.Close()) }()
+	if direct, ok := statement.(driver.StmtExecContext); ok {
+		_, err = direct.ExecContext(ctx, nil)
+		return err
+	}
+	_, err = statement.Exec(nil) //nolint:staticcheck // what old drivers have
+	return err
+}

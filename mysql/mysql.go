@@ -1,0 +1,147 @@
+// Package mysql opens MySQL (8.0.17 or later) and MariaDB (10.6 or later) databases.
+//
+// Every session runs in UTC, in utf8mb4 and in a strict sql_mode. Text compares by bytes and sorts by code point,
+// whatever the collations of existing columns. A float column of single precision holds other numbers than were written
+// to it, on these engines as elsewhere; what is compared is what it holds.
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+
+	gormmysql "gorm.io/driver/mysql"
+	"gorm.io/gorm"
+
+	"github.com/capebase/capebase/internal/engine"
+)
+
+// Database is what capebase.Open takes.
+type Database struct {
+	url       string
+	connector driver.Connector
+}
+
+// URL opens mysql://user:password@host:port/name?options, or mysql://user:password@/name?socket=/run/mysqld/mysqld.sock.
+// User, password and name are percent-encoded where they must be; the port is 3306 unless given. The options are those
+// of github.com/go-sql-driver/mysql, such as tls=true and timeout=5s, any other name is a session variable, and
+// pool_max_conns is the most connections that are open at a time (default 4 for each processor, at least 8 and at most
+// 64). What CapeBase needs (time zone, character set, found rows, one statement at a time) is set whatever the URL says.
+func URL(url string) Database { return Database{url: url} }
+
+// Connector opens connections with a connector of the user's. It must be one of github.com/go-sql-driver/mysql, or wrap
+// one, with clientFoundRows=true and without interpolateParams and multiStatements. CapeBase sets up each session.
+func Connector(c driver.Connector) Database { return Database{connector: c} }
+
+// Name is the engine's name, for MariaDB too.
+func (Database) Name() string { return "mysql" }
+
+// Connect looks at the server once. It implements capebase.Database.
+func (d Database) Connect(ctx context.Context) (*engine.Backend, error) {
+	connector, connections, err := d.open()
+	if err != nil {
+		return nil, fmt.Errorf("mysql: %w", err)
+	}
+	version, err := serverVersion(ctx, connector)
+	if err != nil {
+		return nil, fmt.Errorf("mysql: %w", err)
+	}
+	dialect, err := newDialect(version)
+	if err != nil {
+		return nil, fmt.Errorf("mysql: %w", err)
+	}
+	return &engine.Backend{
+		Dialect: dialect,
+		Writer:  connector,
+		Writers: connections,
+		Gorm:    func(db *sql.DB) gorm.Dialector { return gormDialector(db, version) },
+		Close:   func() error { return nil },
+	}, nil
+}
+
+func gormDialector(db *sql.DB, version string) gorm.Dialector {
+	microseconds := 6
+	mariadb := strings.Contains(version, "MariaDB")
+	return gormmysql.New(gormmysql.Config{
+		Conn:                          db,
+		ServerVersion:                 version,
+		SkipInitializeWithVersion:     true, // it would ask outside of any context
+		DefaultDatetimePrecision:      &microseconds,
+		DontSupportRenameIndex:        mariadb,
+		DontSupportRenameColumn:       mariadb,
+		DontSupportForShareClause:     mariadb,
+		DontSupportNullAsDefaultValue: mariadb,
+	})
+}
+
+func (d Database) open() (c driver.Connector, connections int, err error) {
+	connections = min(max(8, 4*runtime.NumCPU()), 64)
+	if d.url == "" {
+		if d.connector == nil {
+			return nil, 0, errors.New("no URL given: mysql://user:password@host:3306/name")
+		}
+		return &connector{d.connector}, connections, nil
+	}
+	c, options, err := parse(d.url)
+	if err != nil {
+		return nil, 0, err
+	}
+	if options.connections > 0 {
+		connections = options.connections
+	}
+	return c, connections, nil
+}
+
+func serverVersion(ctx context.Context, c driver.Connector) (_ string, err error) {
+	conn, err := c.Connect(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	row, err := engine.QueryRow(ctx, conn, "SELECT VERSION()")
+	if err != nil {
+		return "", err
+	}
+	version, _ := engine.TextOf(row[0])
+	return version, nil
+}
+
+// newDialect finds the collation that compares by bytes and pads nothing. Its name is the one thing in which the two
+// servers' SQL differs for us.
+func newDialect(version string) (dialect, error) {
+	var major, minor, patch int
+	numbers := version
+	if _, rest, ok := strings.Cut(version, "5.5.5-"); ok { // a prefix with which MariaDB posed as MySQL
+		numbers = rest
+	}
+	if _, err := fmt.Sscanf(numbers, "%d.%d.%d", &major, &minor, &patch); err != nil {
+		return dialect{}, fmt.Errorf("the server's version %q is not understood", version)
+	}
+	at := func(a, b, c int) bool {
+		return major > a || major == a && (minor > b || minor == b && patch >= c)
+	}
+	if strings.Contains(version, "MariaDB") {
+		if !at(10, 6, 0) {
+			return dialect{}, fmt.Errorf("MariaDB %s is too old: 10.6 is needed", numbers)
+		}
+		return dialect{collation: "utf8mb4_nopad_bin", maxScale: 38}, nil
+	}
+	if !at(8, 0, 17) {
+		return dialect{}, fmt.Errorf("MySQL %s is too old: 8.0.17 is needed", numbers)
+	}
+	return dialect{collation: "utf8mb4_0900_bin", maxScale: 30}, nil
+}
+
+// positive reads a number of connections.
+func positive(option, text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("%s=%q is not a positive number", option, text)
+	}
+	return n, nil
+}
