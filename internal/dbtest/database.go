@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -169,7 +168,7 @@ func identify(ctx context.Context, admin adminURL) (_ string, err error) {
 	switch {
 	case admin.postgres():
 		return Postgres, nil
-	case slices.ContainsFunc([]string{"mariadb"}, func(s string) bool { return strings.Contains(strings.ToLower(version), s) }):
+	case strings.Contains(version, "MariaDB"):
 		return MariaDB, nil
 	default:
 		return MySQL, nil
