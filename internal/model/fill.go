@@ -1,6 +1,9 @@
 package model
 
 import (
+	"context"
+	"encoding/json"
+	"reflect"
 	"time"
 
 	"gorm.io/gorm/schema"
@@ -11,6 +14,13 @@ import (
 // Zero is what the field holds when nobody gives a value: NULL where it may, else the zero of its Go type.
 func (f *Field) Zero() predicate.Value {
 	if f.Nullable {
+		return predicate.Value{}
+	}
+	if !f.codec.native {
+		zero := reflect.New(f.codec.goType).Elem()
+		if v, err := f.codec.load(context.Background(), reflect.Value{}, zero); err == nil {
+			return v
+		}
 		return predicate.Value{}
 	}
 	switch f.Kind {
@@ -30,15 +40,37 @@ func (f *Field) Zero() predicate.Value {
 	case predicate.Time:
 		return predicate.TimeValue(time.Time{})
 	case predicate.JSON:
-		null, _ := predicate.JSONValue([]byte("null"))
-		return null
+		return f.zeroDocument()
 	default:
 		return predicate.TextValue("")
 	}
 }
 
+// zeroDocument is the empty document of the Go type; encoding/json's null for a nil slice or map would be one that a
+// column without NULL is not meant to hold.
+func (f *Field) zeroDocument() predicate.Value {
+	t := f.codec.goType
+	doc := []byte("null")
+	switch {
+	case f.gorm.Serializer == nil: // the Go value is a document's text
+	case t.Kind() == reflect.Slice:
+		doc = []byte("[]")
+	case t.Kind() == reflect.Map:
+		doc = []byte("{}")
+	default:
+		if zero, err := json.Marshal(reflect.Zero(t).Interface()); err == nil {
+			doc = zero
+		}
+	}
+	v, _ := predicate.JSONValue(doc)
+	return v
+}
+
 // Stamp is t as an automatic time is stored in the field: a time, or the integer that GORM's tag asks for.
 func (f *Field) Stamp(t time.Time) predicate.Value {
+	if f.gorm.Serializer != nil {
+		return predicate.TimeValue(t.Truncate(time.Second)) // gorm:"serializer:unixtime"
+	}
 	if f.Kind != predicate.Int {
 		return predicate.TimeValue(t)
 	}

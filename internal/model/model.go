@@ -23,7 +23,15 @@ type Model struct {
 	// Associations are the JSON names of fields that hold other models: in no answer, refused in a body.
 	Associations []string
 
-	byName map[string]*Field // by JSON name, hidden ones too
+	namer   schema.Namer
+	byName  map[string]*Field // by JSON name, those that HTTP clients never see too
+	visible []visible
+}
+
+// visible is a field that AppendRow writes.
+type visible struct {
+	key   string // `{"id":` or `,"task":`
+	field *Field
 }
 
 // Field is a column as Go and JSON see it.
@@ -49,8 +57,10 @@ type Field struct {
 	Precision int  // most digits of a Decimal; 0: any
 	Scale     int  // most digits after its point
 
-	gorm  *schema.Field
-	codec codec
+	gorm   *schema.Field
+	tags   reflect.StructField
+	codec  codec
+	bounds bounds
 }
 
 // Managed says where a field's content comes from when the caller may not choose it.
@@ -99,7 +109,7 @@ const (
 	AfterFind
 )
 
-// Field returns the field with the JSON name.
+// Field returns the field with the JSON name, also one that HTTP clients never see.
 func (m *Model) Field(name string) (*Field, bool) {
 	f, ok := m.byName[name]
 	return f, ok
