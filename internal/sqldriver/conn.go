@@ -1,0 +1,282 @@
+package sqldriver
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/puddle/v2"
+
+	"github.com/capebase/capebase/internal/engine"
+)
+
+// Conn is a connection in the hands of one View, Update or call through SQL. Several goroutines may use it: their
+// statements take turns.
+type Conn struct {
+	db       *DB
+	pool     *pool
+	resource *puddle.Resource[*connection]
+	physical *connection
+	// outer is what the context held before: another database's transaction, or a snapshot that this one hides.
+	outer *Conn
+	// ctx is the transaction's: when it has ended, so has the transaction.
+	ctx      context.Context
+	writes   bool // it may change something
+	begun    bool // a transaction is open
+	inDriver driver.Tx
+	lifetime *lifetime
+
+	// The following are touched by whoever has the connection's turn.
+	depth int     // of savepoints
+	open  []*Rows // results that are not closed yet
+
+	ended   atomic.Bool
+	failure atomic.Pointer[error]
+
+	site  site // recorded where others will wait for this transaction
+	since time.Time
+}
+
+type connKey struct{}
+
+// joined returns the Conn that the context holds for this database, or nil.
+func (db *DB) joined(ctx context.Context) *Conn {
+	c, _ := ctx.Value(connKey{}).(*Conn)
+	for c != nil && c.db != db {
+		c = c.outer
+	}
+	return c
+}
+
+// InTransaction tells whether the context is one that Update gave to its function: a call with it joins a transaction
+// that can change something. It does not ask whether the transaction has ended.
+func InTransaction(ctx context.Context) bool {
+	c, _ := ctx.Value(connKey{}).(*Conn)
+	for c != nil && !c.writes {
+		c = c.outer
+	}
+	return c != nil
+}
+
+// lease borrows a connection.
+func (db *DB) lease(ctx context.Context, p *pool) (*Conn, error) {
+	resource, err := p.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{db: db, pool: p, resource: resource, physical: resource.Value(), writes: p == db.writer}
+	if p.only {
+		p.holder.Store(c)
+	}
+	return c, nil
+}
+
+// end closes what is open and gives the connection back.
+func (c *Conn) end() {
+	// The turn is waited for without the caller's context: a connection must not be given back while it is in use.
+	if c.ended.Load() || c.physical.take(context.Background()) != nil {
+		return
+	}
+	if c.ended.Swap(true) {
+		c.exit()
+		return
+	}
+	c.closeRows(0, sql.ErrTxDone)
+	if c.pool.only {
+		c.pool.holder.Store(nil)
+	}
+	c.exit()
+	c.pool.release(c.resource)
+}
+
+// take waits for the connection's turn.
+func (c *connection) take(ctx context.Context) error {
+	select {
+	case c.turn <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case c.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// enter takes the turn when the Conn can still be used.
+func (c *Conn) enter(ctx context.Context) error {
+	if c.ended.Load() {
+		return c.over()
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := c.physical.take(ctx); err != nil {
+		return err
+	}
+	err := c.usable()
+	if err != nil {
+		c.exit()
+	}
+	return err
+}
+
+func (c *Conn) exit() { <-c.physical.turn }
+
+func (c *Conn) over() error {
+	if failure := c.failure.Load(); failure != nil {
+		return *failure
+	}
+	return sql.ErrTxDone
+}
+
+func (c *Conn) usable() error {
+	if failure := c.failure.Load(); failure != nil {
+		return *failure
+	}
+	switch {
+	case c.ended.Load():
+		return sql.ErrTxDone
+	case c.begun && c.ctx.Err() != nil:
+		return c.ctx.Err()
+	case c.physical.broken:
+		return fmt.Errorf("%w: the connection of this transaction broke", ErrDown)
+	}
+	return nil
+}
+
+// Fail spoils the Conn's transaction: all later statements and its commit return err. The first failure stays.
+func (c *Conn) Fail(err error) { c.failure.CompareAndSwap(nil, &err) }
+
+// InTransaction tells whether the Conn is in a transaction that its owner will commit or roll back.
+func (c *Conn) InTransaction() bool { return c.begun && c.writes }
+
+var errOpenRows = errors.New("rows of an earlier statement of this transaction are still open: close them first")
+
+// Query runs a statement that returns rows. The arguments are in the driver's form, or what that takes beside. The
+// statement is prepared and kept: one with a * must not outlive a change of its table.
+func (c *Conn) Query(ctx context.Context, query string, args []driver.NamedValue) (*Rows, error) {
+	return c.query(ctx, cached, query, args)
+}
+
+// Exec runs a statement and returns what it did. One without arguments is not kept, and may be several.
+func (c *Conn) Exec(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	m := cached
+	if len(args) == 0 {
+		m = plain
+	}
+	return c.exec(ctx, m, query, args)
+}
+
+func (c *Conn) query(ctx context.Context, m manner, query string, args []driver.NamedValue) (*Rows, error) {
+	if err := c.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer c.exit()
+	if len(c.open) > 0 && !c.db.backend.Embedded {
+		return nil, errOpenRows
+	}
+	observed := c.db.observe(query)
+	rows, s, err := c.physical.query(ctx, m, query, args)
+	if !c.begun && c.physical.outgrown(err, query) {
+		rows, s, err = c.physical.query(ctx, m, query, args)
+	}
+	if err != nil {
+		err = c.note(ctx, err)
+		observed.done(ctx, c.db, 0, err)
+		return nil, err
+	}
+	r := &Rows{conn: c, rows: rows, statement: s, observed: observed, ctx: ctx, level: c.depth}
+	c.open = append(c.open, r)
+	return r, nil
+}
+
+func (c *Conn) exec(ctx context.Context, m manner, query string, args []driver.NamedValue) (driver.Result, error) {
+	if err := c.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer c.exit()
+	if len(c.open) > 0 && !c.db.backend.Embedded {
+		return nil, errOpenRows
+	}
+	observed := c.db.observe(query)
+	result, err := c.physical.exec(ctx, m, query, args)
+	if !c.begun && c.physical.outgrown(err, query) {
+		result, err = c.physical.exec(ctx, m, query, args)
+	}
+	if err != nil {
+		err = c.note(ctx, err)
+		observed.done(ctx, c.db, 0, err)
+		return nil, err
+	}
+	if observed != nil {
+		affected, err := result.RowsAffected()
+		if err != nil {
+			affected = 0 // some statements have no such number
+		}
+		observed.done(ctx, c.db, affected, nil)
+	}
+	return result, nil
+}
+
+func (c *Conn) check(ctx context.Context, query string) error {
+	if err := c.enter(ctx); err != nil {
+		return err
+	}
+	defer c.exit()
+	if len(c.open) > 0 && !c.db.backend.Embedded {
+		return nil // it will be seen when it runs
+	}
+	if err := c.physical.check(ctx, query); err != nil {
+		return c.note(ctx, err)
+	}
+	return nil
+}
+
+func (c *Conn) ping(ctx context.Context) error {
+	if err := c.enter(ctx); err != nil {
+		return err
+	}
+	defer c.exit()
+	if err := c.physical.ping(ctx); err != nil {
+		return c.note(ctx, err)
+	}
+	return nil
+}
+
+// closeRows closes the results that were opened within the savepoint; the caller has the turn.
+func (c *Conn) closeRows(level int, reason error) {
+	for i := len(c.open) - 1; i >= 0; i-- {
+		if r := c.open[i]; r.level >= level {
+			// What could not be read any more has no reader.
+			_ = r.finish(reason)
+		}
+	}
+}
+
+// note gives up a connection that broke, and says in an error what went wrong. The caller has the turn.
+func (c *Conn) note(ctx context.Context, err error) error {
+	if errors.Is(err, driver.ErrBadConn) || c.db.backend.Dialect.Classify(err).Class == engine.Down {
+		c.physical.broken = true
+	}
+	return c.db.wrap(ctx, err)
+}
+
+// wrap adds to a driver's error what callers ask for with errors.Is.
+func (db *DB) wrap(ctx context.Context, err error) error {
+	if ended := ctx.Err(); ended != nil {
+		if errors.Is(err, ended) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", ended, err)
+	}
+	if errors.Is(err, driver.ErrBadConn) || db.backend.Dialect.Classify(err).Class == engine.Down {
+		return fmt.Errorf("%w: %w", ErrDown, err)
+	}
+	return err
+}

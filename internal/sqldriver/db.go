@@ -1,0 +1,172 @@
+// Package sqldriver is the one place that touches database connections: a database/sql driver over the engine's own.
+//
+// Every call says in its context which transaction it belongs to. On SQLite reads go to connections that can only read,
+// and everything else to the single writer. [DB.View] and [DB.Update] hand a [Conn] to code that speaks the driver's
+// language; [DB.SQL] gives the same connections to everything written for database/sql: its connections are shells that
+// own nothing, and each call borrows a real one, or joins the transaction of its context.
+//
+// All times that pass are UTC and whole microseconds.
+package sqldriver
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/capebase/capebase/internal/engine"
+	"github.com/capebase/capebase/internal/predicate"
+)
+
+var (
+	// ErrBusy says that a lock, a connection or the writer was not to be had in time. To try again may help.
+	ErrBusy = errors.New("database busy")
+	// ErrDown says that the database cannot be reached, or that the connection to it broke.
+	ErrDown = errors.New("database unreachable")
+	// ErrClosed is the error of all calls after Close.
+	ErrClosed = errors.New("database closed")
+)
+
+// Options configures Open; the zero value is ready for use. The functions are called by several goroutines at once.
+type Options struct {
+	// Logger hears of connections that had to be given up; default slog.Default(). Values of arguments are never logged.
+	Logger *slog.Logger
+	// WriteWait bounds the wait for SQLite's writer, and for a connection where all are in use; default 5 s.
+	WriteWait time.Duration
+	// Snapshots makes each View one REPEATABLE READ transaction on engines where it would be plain statements.
+	Snapshots bool
+
+	// Begin is called in each new transaction that may write, right after its BEGIN; an error rolls it back. With Begin,
+	// Commit or a Guarded.Check set, a single changing statement through SQL gets a transaction of its own.
+	Begin func(ctx context.Context, c *Conn) error
+	// Commit is called right before COMMIT in the same transactions; an error rolls them back.
+	Commit func(ctx context.Context, c *Conn) error
+	// After is called once a transaction that may write, or a single writing statement, has been committed.
+	After func(ctx context.Context)
+	// Guard sees each statement that comes through SQL.
+	Guard Guard
+	// Observe is told of each statement once it is done and its rows are read.
+	Observe func(ctx context.Context, s Statement)
+}
+
+// Guard limits a statement that came through SQL to what the context's caller may do, or refuses it with an error.
+// inTx tells whether the statement runs in a transaction that was there before it.
+type Guard func(ctx context.Context, query string, args []driver.NamedValue, inTx bool) (Guarded, error)
+
+// Guarded is how a statement is to run.
+type Guarded struct {
+	Query string
+	Args  []driver.NamedValue
+	// Check, where it is set, is called before the statement, in its transaction: one of its own where it had none. The
+	// function it returns, if any, is called when the statement has run; rows that it returned are held back until then.
+	// An error of either fails the transaction for good.
+	Check func(ctx context.Context, c *Conn) (after func(ctx context.Context) error, err error)
+	// MaxRows bounds the rows that are held back for Check; 0 is 10,000. A statement that returns more fails.
+	MaxRows int
+}
+
+// Statement is what Observe is told.
+type Statement struct {
+	Query    string        // after the guard; without arguments
+	Duration time.Duration // until the last row was read
+	Rows     int64         // read, or affected
+	Err      error
+	Write    bool // it may have changed something
+}
+
+// DB is an opened database. Its methods may be called by several goroutines.
+type DB struct {
+	backend *engine.Backend
+	options Options
+	writer  *pool
+	reader  *pool // the writer's where one kind serves both
+	sql     *sql.DB
+	// textTimes is set where times are stored as text.
+	textTimes bool
+	lexicon   lexicon
+	prepared  known
+	close     func() error
+}
+
+// Open wraps an engine's connections. Nothing is dialled yet.
+func Open(b *engine.Backend, o Options) (*DB, error) {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.WriteWait == 0 {
+		o.WriteWait = 5 * time.Second
+	}
+	if o.WriteWait < 0 {
+		return nil, fmt.Errorf("WriteWait is %v: want a positive duration", o.WriteWait)
+	}
+	db := &DB{backend: b, options: o, lexicon: lexiconOf(b.Dialect.Name())}
+	_, db.textTimes = b.Dialect.Bind(predicate.TimeValue(time.Unix(0, 0))).(string)
+	var err error
+	if db.writer, err = newPool(db, b.Writer, b.Writers); err != nil {
+		return nil, fmt.Errorf("writers: %w", err)
+	}
+	db.reader = db.writer
+	if b.Reader != nil {
+		db.writer.only = b.Writers == 1
+		if db.reader, err = newPool(db, b.Reader, b.Readers); err != nil {
+			return nil, fmt.Errorf("readers: %w", err)
+		}
+	}
+	db.sql = sql.OpenDB(connector{db})
+	// Shells cost nothing; to make one anew for each call would.
+	db.sql.SetMaxIdleConns(maxIdleShells)
+	db.close = sync.OnceValue(db.closeAll)
+	return db, nil
+}
+
+const maxIdleShells = 256
+
+// Close waits for the calls in progress, at most 10 s, and closes all connections. It may be called twice.
+func (db *DB) Close() error { return db.close() }
+
+func (db *DB) closeAll() error {
+	err := db.sql.Close()
+	err = errors.Join(err, db.writer.close())
+	if db.reader != db.writer {
+		err = errors.Join(err, db.reader.close())
+	}
+	if db.backend.Close != nil {
+		err = errors.Join(err, db.backend.Close())
+	}
+	return err
+}
+
+// Dialect is the engine's.
+func (db *DB) Dialect() engine.Dialect { return db.backend.Dialect }
+
+// SQL is a pool for everything that is written for database/sql. Each call joins the transaction of its context, or
+// borrows a connection. There is no session that lasts longer than a call or a transaction: settings, temporary tables
+// and advisory locks belong into a transaction, [sql.Conn] pins nothing, and BEGIN or COMMIT as text is refused.
+func (db *DB) SQL() *sql.DB { return db.sql }
+
+// Ping asks a connection of each kind for a sign of life.
+func (db *DB) Ping(ctx context.Context) error {
+	pools := []*pool{db.reader, db.writer}
+	if db.reader == db.writer || db.writer.only {
+		pools = pools[:1] // a busy writer is no reason to call the database dead
+	}
+	for _, p := range pools {
+		if err := db.ping(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (db *DB) ping(ctx context.Context, p *pool) error {
+	c, err := db.lease(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer c.end()
+	return c.ping(ctx)
+}

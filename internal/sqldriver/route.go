@@ -1,0 +1,222 @@
+package sqldriver
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+
+	"github.com/capebase/capebase/internal/engine"
+)
+
+// call is one statement that came through SQL.
+type call struct {
+	db    *DB
+	text  text
+	query string
+	args  []driver.NamedValue
+	guard Guarded
+	conn  *Conn // the transaction to run in, nil for none
+}
+
+// prepareCall finds the transaction of a call, asks the guard, and refuses what would upset the connections.
+func (db *DB) prepareCall(ctx context.Context, tx *Conn, query string, known text, args []driver.NamedValue) (*call, error) {
+	c := &call{db: db, text: known, query: query, args: args, conn: db.transactionOf(ctx, tx, known)}
+	switch {
+	case known.control == whole:
+		return nil, errors.New("transactions are begun and ended by BeginTx, Commit and Rollback of database/sql, not by text")
+	case known.control == savepoint && c.conn == nil:
+		return nil, errors.New("a savepoint needs a transaction: begin one with BeginTx")
+	}
+	if db.options.Guard == nil {
+		return c, nil
+	}
+	var err error
+	if c.guard, err = db.options.Guard(ctx, query, args, c.conn != nil); err != nil {
+		return nil, err
+	}
+	if c.guard.Query != query {
+		c.query, c.text = c.guard.Query, db.lexicon.inspect(c.guard.Query)
+	}
+	c.args = c.guard.Args
+	return c, nil
+}
+
+// transactionOf returns what the call has to join: the *sql.Tx it was made on, or else its context's transaction.
+func (db *DB) transactionOf(ctx context.Context, tx *Conn, t text) *Conn {
+	if tx != nil {
+		return tx
+	}
+	c := db.joined(ctx)
+	if c != nil && !c.writes && (t.class != reading || c.ended.Load()) {
+		return nil // a View's snapshot is for reads
+	}
+	return c
+}
+
+// manner says how the driver gets the statement.
+func (c *call) manner() manner {
+	switch {
+	case c.db.backend.Embedded && c.text.star:
+		return fresh // the table may get other columns
+	case len(c.args) == 0 && (c.text.class != reading || !c.db.backend.Embedded):
+		return plain
+	default:
+		return cached
+	}
+}
+
+// alone tells whether the statement needs a transaction that it does not have.
+func (c *call) alone() bool {
+	if c.conn != nil {
+		return false
+	}
+	return c.guard.Check != nil ||
+		c.text.class == changing && (c.db.options.Begin != nil || c.db.options.Commit != nil)
+}
+
+func (db *DB) exec(ctx context.Context, tx *Conn, query string, known text, args []driver.NamedValue) (driver.Result, error) {
+	c, err := db.prepareCall(ctx, tx, query, known, args)
+	if err != nil {
+		return nil, err
+	}
+	var result driver.Result
+	run := func(ctx context.Context, conn *Conn) (err error) {
+		result, err = conn.exec(ctx, c.manner(), c.query, c.args)
+		return err
+	}
+	switch {
+	case c.alone():
+		err = db.Update(ctx, c.checked(run))
+	case c.conn != nil:
+		err = c.checked(run)(ctx, c.conn)
+	default:
+		err = c.single(ctx, run)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+func (db *DB) query(ctx context.Context, tx *Conn, query string, known text, args []driver.NamedValue) (driver.Rows, error) {
+	c, err := db.prepareCall(ctx, tx, query, known, args)
+	if err != nil {
+		return nil, err
+	}
+	var rows driver.Rows
+	stream := func(ctx context.Context, conn *Conn) error {
+		r, err := conn.query(ctx, c.manner(), c.query, c.args)
+		if err != nil {
+			return err
+		}
+		r.undeclared = db.textTimes
+		rows = r
+		return nil
+	}
+	hold := func(ctx context.Context, conn *Conn) error {
+		if err := stream(ctx, conn); err != nil {
+			return err
+		}
+		held, err := holdRows(rows.(*Rows), c.guard) //nolint:forcetypeassert // stream put it there
+		rows = held
+		return err
+	}
+	switch {
+	case c.alone():
+		err = db.Update(ctx, c.checked(hold))
+	case c.guard.Check != nil:
+		err = c.checked(hold)(ctx, c.conn)
+	case c.conn != nil:
+		err = stream(ctx, c.conn)
+	case c.text.class != reading && db.writer.only:
+		// To keep the writer until the rows are closed would lock out a write from within their loop.
+		err = c.single(ctx, hold)
+	default:
+		return c.borrow(ctx, stream, &rows)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
+}
+
+// checked puts the guard's check around run.
+func (c *call) checked(run func(context.Context, *Conn) error) func(context.Context, *Conn) error {
+	if c.guard.Check == nil {
+		return run
+	}
+	return func(ctx context.Context, conn *Conn) error {
+		after, err := c.guard.Check(ctx, conn)
+		if err != nil {
+			conn.Fail(err)
+			return err
+		}
+		if err := run(ctx, conn); err != nil || after == nil {
+			return err
+		}
+		if err := after(ctx); err != nil {
+			conn.Fail(err)
+			return err
+		}
+		return nil
+	}
+}
+
+func (c *call) pool() *pool {
+	if c.text.class == reading {
+		return c.db.reader
+	}
+	return c.db.writer
+}
+
+// single runs a statement by itself on a connection of the right kind.
+func (c *call) single(ctx context.Context, run func(context.Context, *Conn) error) error {
+	err := c.again(ctx, func() error {
+		conn, err := c.db.lease(ctx, c.pool())
+		if err != nil {
+			return err
+		}
+		defer conn.end()
+		return run(ctx, conn)
+	})
+	if err == nil && c.text.class != reading && c.db.options.After != nil {
+		c.db.options.After(ctx)
+	}
+	return err
+}
+
+// borrow runs a query by itself; its rows keep the connection until they are closed.
+func (c *call) borrow(ctx context.Context, stream func(context.Context, *Conn) error, rows *driver.Rows) (driver.Rows, error) {
+	err := c.again(ctx, func() error {
+		conn, err := c.db.lease(ctx, c.pool())
+		if err != nil {
+			return err
+		}
+		if err := stream(ctx, conn); err != nil {
+			conn.end()
+			return err
+		}
+		(*rows).(*Rows).borrowed = true //nolint:forcetypeassert // stream put it there
+		return nil
+	})
+	return *rows, err
+}
+
+// again runs a second time what found its connection dead, where nothing can have happened: the driver says so, or the
+// statement only reads.
+func (c *call) again(ctx context.Context, run func() error) error {
+	err := run()
+	if err == nil || ctx.Err() != nil || c.db.backend.Embedded {
+		return err
+	}
+	lost := c.db.backend.Dialect.Classify(err).Class == engine.Down && c.text.class == reading
+	if !errors.Is(err, driver.ErrBadConn) && !lost {
+		return err
+	}
+	c.pool().forget()
+	if again := run(); again != nil {
+		return fmt.Errorf("%w (first: %w)", again, err)
+	}
+	return nil
+}

@@ -1,0 +1,253 @@
+package sqldriver
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// lifetime is the context that a driver's transaction keeps: of its BEGIN first, then of its end. A cancelled call would
+// otherwise cost the connection, since the driver could not roll back any more.
+type lifetime struct {
+	context.Context // for values
+	present         atomic.Pointer[context.Context]
+}
+
+func newLifetime(ctx context.Context) *lifetime {
+	l := &lifetime{Context: ctx}
+	l.present.Store(&ctx)
+	return l
+}
+
+func (l *lifetime) enter(ctx context.Context)           { l.present.Store(&ctx) }
+func (l *lifetime) Done() <-chan struct{}               { return (*l.present.Load()).Done() }
+func (l *lifetime) Err() error                          { return (*l.present.Load()).Err() }
+func (l *lifetime) Deadline() (at time.Time, some bool) { return (*l.present.Load()).Deadline() }
+
+// begin opens a transaction on a connection of its own.
+func (db *DB) begin(ctx context.Context, o driver.TxOptions) (*Conn, error) {
+	p := db.writer
+	if o.ReadOnly {
+		p = db.reader
+	}
+	c, err := db.lease(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	c.writes = !o.ReadOnly
+	err = c.start(ctx, o)
+	if errors.Is(err, driver.ErrBadConn) && ctx.Err() == nil {
+		// It had died in the pool. Nothing has happened yet: a new one may do.
+		c.end()
+		p.forget()
+		if c, err = db.lease(ctx, p); err != nil {
+			return nil, err
+		}
+		c.writes = !o.ReadOnly
+		err = c.start(ctx, o)
+	}
+	if err != nil {
+		c.end()
+		return nil, err
+	}
+	if p.only {
+		c.site.record()
+	}
+	if c.writes && db.options.Begin != nil {
+		defer c.endUnless(&err)
+		if err = db.options.Begin(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// endUnless rolls back when *err is set, or when a panic is passing.
+func (c *Conn) endUnless(err *error) {
+	if *err != nil {
+		c.rollback()
+	}
+}
+
+// start begins the transaction.
+func (c *Conn) start(ctx context.Context, o driver.TxOptions) error {
+	if err := c.enter(ctx); err != nil {
+		return err
+	}
+	defer c.exit()
+	if err := c.startInDriver(ctx, o); err != nil {
+		return c.note(ctx, err)
+	}
+	c.ctx, c.since, c.begun = ctx, time.Now(), true
+	return nil
+}
+
+func (c *Conn) startInDriver(ctx context.Context, o driver.TxOptions) error {
+	text := c.db.backend.BeginWrite
+	if o.ReadOnly {
+		text = c.db.backend.BeginRead
+	}
+	if text != "" {
+		_, err := c.physical.exec(ctx, cached, text, nil)
+		return err
+	}
+	b, ok := c.physical.driver.(driver.ConnBeginTx)
+	if !ok {
+		return fmt.Errorf("%T has no BeginTx", c.physical.driver)
+	}
+	var err error
+	c.lifetime = newLifetime(ctx)
+	c.inDriver, err = b.BeginTx(c.lifetime, o)
+	return err
+}
+
+// commit ends the transaction for good, or rolls back and says why.
+func (c *Conn) commit(ctx context.Context) error {
+	defer c.rollback() // when it does not come to a commit, be it by a panic
+	if c.writes && c.db.options.Commit != nil {
+		if err := c.state(ctx); err != nil {
+			return err
+		}
+		if err := c.db.options.Commit(ctx, c); err != nil {
+			return err
+		}
+	}
+	if err := c.commitInDriver(ctx); err != nil {
+		return err
+	}
+	c.end()
+	if c.writes && c.db.options.After != nil {
+		c.db.options.After(ctx)
+	}
+	return nil
+}
+
+// state tells whether the transaction can still be used.
+func (c *Conn) state(ctx context.Context) error {
+	if err := c.enter(ctx); err != nil {
+		return err
+	}
+	c.exit()
+	return nil
+}
+
+func (c *Conn) commitInDriver(ctx context.Context) error {
+	if err := c.enter(ctx); err != nil {
+		return err
+	}
+	defer c.exit()
+	if c.depth != 0 {
+		return errors.New("a transaction was committed while one nested in it was open")
+	}
+	c.closeRows(0, sql.ErrTxDone)
+	if err := c.finish(ctx, "COMMIT", driver.Tx.Commit); err != nil {
+		return c.note(ctx, err)
+	}
+	c.begun = false
+	return nil
+}
+
+// finish runs the end of a transaction, which the caller's context cannot interrupt.
+func (c *Conn) finish(ctx context.Context, text string, inDriver func(driver.Tx) error) error {
+	if c.inDriver == nil {
+		_, err := c.physical.exec(context.WithoutCancel(ctx), cached, text, nil)
+		return err
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWait)
+	defer cancel()
+	c.lifetime.enter(bounded)
+	return inDriver(c.inDriver)
+}
+
+// rollback undoes the transaction unless it has ended. A connection that cannot roll back is closed, which does.
+func (c *Conn) rollback() {
+	if c.ended.Load() || c.physical.take(context.Background()) != nil {
+		return
+	}
+	if c.begun && !c.ended.Load() {
+		c.closeRows(0, sql.ErrTxDone)
+		c.begun = false
+		if err := c.finish(c.ctx, "ROLLBACK", driver.Tx.Rollback); err != nil {
+			c.physical.broken = true
+			c.db.options.Logger.Debug("a rollback failed; its connection is closed", "error", err)
+		}
+	}
+	c.exit()
+	c.end()
+}
+
+// savepoint opens a nested transaction and returns its level.
+func (c *Conn) savepoint(ctx context.Context) (level int, err error) {
+	if err := c.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer c.exit()
+	if len(c.open) > 0 && !c.db.backend.Embedded {
+		return 0, errOpenRows
+	}
+	if err := c.control(ctx, "SAVEPOINT", c.depth+1); err != nil {
+		return 0, c.note(ctx, err)
+	}
+	c.depth++
+	return c.depth, nil
+}
+
+var errInterleaved = errors.New("nested transactions of one transaction ran at the same time: give each a transaction of its own")
+
+// releaseSavepoint keeps what was done since.
+func (c *Conn) releaseSavepoint(ctx context.Context, level int) error {
+	if err := c.enter(ctx); err != nil {
+		return err
+	}
+	defer c.exit()
+	if c.depth != level {
+		c.Fail(errInterleaved)
+		return errInterleaved
+	}
+	c.closeRows(level, sql.ErrTxDone)
+	if err := c.control(ctx, "RELEASE SAVEPOINT", level); err != nil {
+		return c.note(ctx, err)
+	}
+	c.depth--
+	return nil
+}
+
+// undo rolls back to a savepoint. When it cannot, the whole transaction fails with cause.
+func (c *Conn) undo(ctx context.Context, level int, cause error) {
+	if c.ended.Load() || c.physical.take(context.Background()) != nil {
+		return
+	}
+	defer c.exit()
+	if c.ended.Load() || !c.begun {
+		return
+	}
+	if c.depth != level {
+		c.Fail(errInterleaved)
+		return
+	}
+	c.closeRows(level, sql.ErrTxDone)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWait)
+	defer cancel()
+	err := c.control(bounded, "ROLLBACK TO SAVEPOINT", level)
+	if err == nil {
+		err = c.control(bounded, "RELEASE SAVEPOINT", level)
+	}
+	c.depth--
+	if err != nil {
+		c.Fail(errors.Join(cause, c.note(ctx, err)))
+	}
+}
+
+func (c *Conn) control(ctx context.Context, verb string, level int) error {
+	m := plain
+	if c.db.backend.Embedded {
+		m = cached
+	}
+	_, err := c.physical.exec(ctx, m, verb+" cape_"+strconv.Itoa(level), nil)
+	return err
+}
