@@ -31,8 +31,8 @@ type Conn struct {
 	lifetime *lifetime
 
 	// The following are touched by whoever has the connection's turn.
-	depth int     // of savepoints
-	open  []*Rows // results that are not closed yet
+	depth int       // of savepoints
+	open  []*result // results that are not closed yet
 
 	ended   atomic.Bool
 	failure atomic.Pointer[error]
@@ -145,7 +145,7 @@ func (c *Conn) usable() error {
 	case c.begun && c.ctx.Err() != nil:
 		return c.ctx.Err()
 	case c.physical.broken:
-		return fmt.Errorf("%w: the connection of this transaction broke", ErrDown)
+		return fmt.Errorf("%w: the connection broke in an earlier statement", ErrDown)
 	}
 	return nil
 }
@@ -158,10 +158,17 @@ func (c *Conn) InTransaction() bool { return c.begun && c.writes }
 
 var errOpenRows = errors.New("rows of an earlier statement of this transaction are still open: close them first")
 
-// Query runs a statement that returns rows. The arguments are in the driver's form, or what that takes beside. The
-// statement is prepared and kept: one with a * must not outlive a change of its table.
-func (c *Conn) Query(ctx context.Context, query string, args []driver.NamedValue) (*Rows, error) {
-	return c.query(ctx, cached, query, args)
+// Query runs a statement that returns rows, which must be closed; the end of its View or Update closes them too. The
+// arguments are in the driver's form, or what that takes beside. The statement is prepared and kept: where the table may
+// get other columns, it must name them instead of a *.
+//
+// The rows are for one goroutine, and their bytes are valid until the next row.
+func (c *Conn) Query(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := c.query(ctx, cached, query, args)
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
 }
 
 // Exec runs a statement and returns what it did. One without arguments is not kept, and may be several.
@@ -173,7 +180,7 @@ func (c *Conn) Exec(ctx context.Context, query string, args []driver.NamedValue)
 	return c.exec(ctx, m, query, args)
 }
 
-func (c *Conn) query(ctx context.Context, m manner, query string, args []driver.NamedValue) (*Rows, error) {
+func (c *Conn) query(ctx context.Context, m manner, query string, args []driver.NamedValue) (*result, error) {
 	if err := c.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -191,7 +198,7 @@ func (c *Conn) query(ctx context.Context, m manner, query string, args []driver.
 		observed.done(ctx, c.db, 0, err)
 		return nil, err
 	}
-	r := &Rows{conn: c, rows: rows, statement: s, observed: observed, ctx: ctx, level: c.depth}
+	r := &result{conn: c, rows: rows, statement: s, observed: observed, ctx: ctx, level: c.depth}
 	c.open = append(c.open, r)
 	return r, nil
 }

@@ -148,22 +148,9 @@ func (db *DB) Dialect() engine.Dialect { return db.backend.Dialect }
 // and advisory locks belong into a transaction, [sql.Conn] pins nothing, and BEGIN or COMMIT as text is refused.
 func (db *DB) SQL() *sql.DB { return db.sql }
 
-// Ping asks a connection of each kind for a sign of life.
+// Ping asks a connection that reads for a sign of life: a busy writer is no reason to call the database dead.
 func (db *DB) Ping(ctx context.Context) error {
-	pools := []*pool{db.reader, db.writer}
-	if db.reader == db.writer || db.writer.only {
-		pools = pools[:1] // a busy writer is no reason to call the database dead
-	}
-	for _, p := range pools {
-		if err := db.ping(ctx, p); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (db *DB) ping(ctx context.Context, p *pool) error {
-	c, err := db.lease(ctx, p)
+	c, err := db.lease(ctx, db.reader)
 	if err != nil {
 		return err
 	}

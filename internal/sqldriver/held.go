@@ -19,7 +19,7 @@ type heldRows struct {
 const defaultHeld = 10_000
 
 // holdRows reads and closes rows.
-func holdRows(rows *Rows, guard Guarded) (_ *heldRows, err error) {
+func holdRows(rows *result, guard Guarded) (_ *heldRows, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	h := &heldRows{names: rows.Columns()}
 	h.columns = make([]column, len(h.names))

@@ -118,7 +118,7 @@ func (db *DB) query(ctx context.Context, tx *Conn, query string, known text, arg
 		if err := stream(ctx, conn); err != nil {
 			return err
 		}
-		held, err := holdRows(rows.(*Rows), c.guard) //nolint:forcetypeassert // stream put it there
+		held, err := holdRows(rows.(*result), c.guard) //nolint:forcetypeassert // stream put it there
 		rows = held
 		return err
 	}
@@ -197,7 +197,7 @@ func (c *call) borrow(ctx context.Context, stream func(context.Context, *Conn) e
 			conn.end()
 			return err
 		}
-		(*rows).(*Rows).borrowed = true //nolint:forcetypeassert // stream put it there
+		(*rows).(*result).borrowed = true //nolint:forcetypeassert // stream put it there
 		return nil
 	})
 	return *rows, err

@@ -13,8 +13,8 @@ import (
 	"github.com/capebase/capebase/internal/engine"
 )
 
-// Rows is an open result. It must be closed; the end of its View or Update closes it too. It is for one goroutine.
-type Rows struct {
+// result is the rows that a statement returned, while they are read.
+type result struct {
 	conn      *Conn
 	rows      driver.Rows
 	statement *statement // to be released
@@ -31,8 +31,8 @@ type Rows struct {
 
 var errRowsClosed = errors.New("the rows are closed")
 
-// Columns returns the names of the columns.
-func (r *Rows) Columns() []string {
+// Columns implements driver.Rows.
+func (r *result) Columns() []string {
 	if !r.enter() {
 		return nil
 	}
@@ -40,8 +40,8 @@ func (r *Rows) Columns() []string {
 	return r.rows.Columns()
 }
 
-// Next reads a row into dest, which has the length of Columns, or returns io.EOF. Bytes are valid until the next call.
-func (r *Rows) Next(dest []driver.Value) error {
+// Next implements driver.Rows.
+func (r *result) Next(dest []driver.Value) error {
 	if r.conn.ended.Load() {
 		return errRowsClosed
 	}
@@ -79,7 +79,7 @@ func (r *Rows) Next(dest []driver.Value) error {
 
 // timely tells whether a column holds times, and not texts that look like one: those keep their zone, and so come back
 // as they were written.
-func (r *Rows) timely(i int) bool {
+func (r *result) timely(i int) bool {
 	if !r.conn.db.textTimes {
 		return true
 	}
@@ -90,7 +90,7 @@ func (r *Rows) timely(i int) bool {
 	return false
 }
 
-func (r *Rows) declared(i int) string {
+func (r *result) declared(i int) string {
 	if r.types == nil {
 		r.types = make([]string, len(r.rows.Columns()))
 		if named, ok := r.rows.(driver.RowsColumnTypeDatabaseTypeName); ok {
@@ -102,8 +102,8 @@ func (r *Rows) declared(i int) string {
 	return r.types[i]
 }
 
-// Close ends the result. It may be called twice.
-func (r *Rows) Close() error {
+// Close implements driver.Rows. It may be called twice.
+func (r *result) Close() error {
 	if !r.enter() {
 		return nil
 	}
@@ -116,7 +116,7 @@ func (r *Rows) Close() error {
 }
 
 // enter takes the connection's turn, unless the rows are closed.
-func (r *Rows) enter() bool {
+func (r *result) enter() bool {
 	// A Conn that has ended has closed its rows: its connection is someone else's.
 	if r.conn.ended.Load() {
 		return false
@@ -132,7 +132,7 @@ func (r *Rows) enter() bool {
 }
 
 // finish closes the result; the caller has the turn.
-func (r *Rows) finish(reason error) error {
+func (r *result) finish(reason error) error {
 	r.closed = reason
 	err := r.rows.Close()
 	if r.statement != nil {
@@ -151,7 +151,7 @@ func (r *Rows) finish(reason error) error {
 // The following are what database/sql asks of a result beyond its rows.
 
 // HasNextResultSet implements driver.RowsNextResultSet.
-func (r *Rows) HasNextResultSet() bool {
+func (r *result) HasNextResultSet() bool {
 	if !r.enter() {
 		return false
 	}
@@ -161,7 +161,7 @@ func (r *Rows) HasNextResultSet() bool {
 }
 
 // NextResultSet implements driver.RowsNextResultSet.
-func (r *Rows) NextResultSet() error {
+func (r *result) NextResultSet() error {
 	if !r.enter() {
 		return io.EOF
 	}
@@ -184,7 +184,7 @@ type column struct {
 	decimalKnown            bool
 }
 
-func (r *Rows) column(i int) column {
+func (r *result) column(i int) column {
 	c := column{scanType: reflect.TypeFor[any]()}
 	if !r.enter() {
 		return c
@@ -209,25 +209,25 @@ func (r *Rows) column(i int) column {
 }
 
 // ColumnTypeDatabaseTypeName implements driver.RowsColumnTypeDatabaseTypeName.
-func (r *Rows) ColumnTypeDatabaseTypeName(i int) string { return r.column(i).typeName }
+func (r *result) ColumnTypeDatabaseTypeName(i int) string { return r.column(i).typeName }
 
 // ColumnTypeScanType implements driver.RowsColumnTypeScanType.
-func (r *Rows) ColumnTypeScanType(i int) reflect.Type { return r.column(i).scanType }
+func (r *result) ColumnTypeScanType(i int) reflect.Type { return r.column(i).scanType }
 
 // ColumnTypeNullable implements driver.RowsColumnTypeNullable.
-func (r *Rows) ColumnTypeNullable(i int) (nullable, ok bool) {
+func (r *result) ColumnTypeNullable(i int) (nullable, ok bool) {
 	c := r.column(i)
 	return c.nullable, c.nullableKnown
 }
 
 // ColumnTypeLength implements driver.RowsColumnTypeLength.
-func (r *Rows) ColumnTypeLength(i int) (length int64, ok bool) {
+func (r *result) ColumnTypeLength(i int) (length int64, ok bool) {
 	c := r.column(i)
 	return c.length, c.lengthKnown
 }
 
 // ColumnTypePrecisionScale implements driver.RowsColumnTypePrecisionScale.
-func (r *Rows) ColumnTypePrecisionScale(i int) (precision, scale int64, ok bool) {
+func (r *result) ColumnTypePrecisionScale(i int) (precision, scale int64, ok bool) {
 	c := r.column(i)
 	return c.precision, c.scale, c.decimalKnown
 }

@@ -171,7 +171,9 @@ func (s *shellStatement) Close() error { return nil }
 func (s *shellStatement) NumInput() int { return -1 }
 
 // CheckNamedValue implements driver.NamedValueChecker.
-func (s *shellStatement) CheckNamedValue(arg *driver.NamedValue) error { return s.shell.db.resolve(arg) }
+func (s *shellStatement) CheckNamedValue(arg *driver.NamedValue) error {
+	return s.shell.db.resolve(arg)
+}
 
 var errContext = errors.New("a statement needs a context: use ExecContext or QueryContext")
 

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/capebase/capebase/internal/engine"
 )
 
 // lifetime is the context that a driver's transaction keeps: of its BEGIN first, then of its end. A cancelled call would
@@ -58,20 +60,20 @@ func (db *DB) begin(ctx context.Context, o driver.TxOptions) (*Conn, error) {
 	if p.only {
 		c.site.record()
 	}
-	if c.writes && db.options.Begin != nil {
-		defer c.endUnless(&err)
-		if err = db.options.Begin(ctx, c); err != nil {
-			return nil, err
+	if !c.writes || db.options.Begin == nil {
+		return c, nil
+	}
+	ready := false
+	defer func() {
+		if !ready { // by an error or a panic
+			c.rollback()
 		}
+	}()
+	if err := db.options.Begin(ctx, c); err != nil {
+		return nil, err
 	}
+	ready = true
 	return c, nil
-}
-
-// endUnless rolls back when *err is set, or when a panic is passing.
-func (c *Conn) endUnless(err *error) {
-	if *err != nil {
-		c.rollback()
-	}
 }
 
 // start begins the transaction.
@@ -145,11 +147,27 @@ func (c *Conn) commitInDriver(ctx context.Context) error {
 		return errors.New("a transaction was committed while one nested in it was open")
 	}
 	c.closeRows(0, sql.ErrTxDone)
-	if err := c.finish(ctx, "COMMIT", driver.Tx.Commit); err != nil {
-		return c.note(ctx, err)
+	err := c.finish(ctx, "COMMIT", driver.Tx.Commit)
+	if err == nil {
+		c.begun = false
+		return nil
 	}
-	c.begun = false
-	return nil
+	if c.inDriver != nil {
+		// There is nothing left to roll back. When it was not the server that refused, nobody knows what the connection does.
+		c.begun = false
+		c.physical.broken = !refused(c.db.backend.Dialect.Classify(err).Class)
+	}
+	return c.note(ctx, err)
+}
+
+// refused tells whether a failure is the server's answer, so that its transaction is over.
+func refused(class engine.Class) bool {
+	switch class {
+	case engine.UniqueViolation, engine.NotNull, engine.Check, engine.ForeignKey, engine.Busy:
+		return true
+	default:
+		return false
+	}
 }
 
 // finish runs the end of a transaction, which the caller's context cannot interrupt.
