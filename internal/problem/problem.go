@@ -179,6 +179,16 @@ func (e *Error) For(requestID string) *Error {
 	return &c
 }
 
+// ForAnonymous is a refusal as a caller without credentials gets it: 403 becomes 401, anything else stays.
+func (e *Error) ForAnonymous() *Error {
+	if e.Status != http.StatusForbidden {
+		return e
+	}
+	c := *e
+	c.Status, c.Code, c.Title = http.StatusUnauthorized, Unauthenticated, http.StatusText(http.StatusUnauthorized)
+	return &c
+}
+
 // Write answers a request with the problem.
 func (e *Error) Write(w http.ResponseWriter, requestID string) {
 	h := w.Header()

@@ -1,0 +1,220 @@
+package capebase
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"sync"
+	"sync/atomic"
+
+	"github.com/danielgtaylor/huma/v2"
+	"gorm.io/gorm"
+
+	"github.com/capebase/capebase/auth"
+	"github.com/capebase/capebase/internal/engine"
+	"github.com/capebase/capebase/internal/migrate"
+	"github.com/capebase/capebase/internal/problem"
+	"github.com/capebase/capebase/internal/rest"
+	"github.com/capebase/capebase/internal/sqldriver"
+)
+
+// Cape is one backend: an http.Handler over one database. Its methods may be called from several goroutines, but what
+// declares (Publish, UseAuth, Handle, OnStart, Run) comes before Start.
+type Cape struct {
+	config  Config
+	backend *engine.Backend
+	db      *sqldriver.DB
+	gorm    *gorm.DB
+	api     *rest.API
+
+	mu        sync.Mutex // guards what follows, until started
+	resources []*declaration
+	onStart   []func(context.Context) error
+	run       []func(context.Context)
+	mistakes  []error
+	frozen    bool
+
+	started atomic.Bool
+	startMu sync.Mutex // one Start at a time
+	mounted bool
+
+	life   context.Context // from Start to Close
+	end    context.CancelFunc
+	tasks  sync.WaitGroup
+	closed sync.Once
+}
+
+// Open connects to the database; nothing is created until Start.
+func Open(db Database, cfg Config) (*Cape, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("capebase: %w", err)
+	}
+	if db == nil {
+		return nil, errors.New("capebase: Open needs a database, such as sqlite.File(\"app.db\")")
+	}
+	c := &Cape{config: cfg}
+	c.life, c.end = context.WithCancel(context.Background())
+	var err error
+	if c.backend, err = db.Connect(c.life); err != nil {
+		c.end()
+		return nil, fmt.Errorf("capebase: %w", err)
+	}
+	if err := c.connect(); err != nil {
+		return nil, errors.Join(fmt.Errorf("capebase: %w", err), c.Close())
+	}
+	return c, nil
+}
+
+func (c *Cape) connect() (err error) {
+	cfg := c.config
+	c.db, err = sqldriver.Open(c.backend, sqldriver.Options{Logger: cfg.Logger, WriteWait: cfg.Limits.WriteWait})
+	if err != nil {
+		return err
+	}
+	if err := c.db.Ping(c.life); err != nil {
+		return err
+	}
+	gormConfig := cfg.Gorm
+	if c.gorm, err = gorm.Open(c.backend.Gorm(c.db.SQL()), &gormConfig); err != nil {
+		return err
+	}
+	c.api, err = rest.New(rest.Settings{
+		BasePath: cfg.BasePath, Origins: cfg.Origins, Logger: cfg.Logger, TrustedProxies: cfg.TrustedProxies,
+		Body: cfg.Limits.Body, Page: cfg.Limits.Page, MaxPage: cfg.Limits.MaxPage, TextDecimals: c.backend.TextDecimals,
+	})
+	if err != nil {
+		return err
+	}
+	c.api.Ready = c.ready
+	return nil
+}
+
+func (c *Cape) ready(ctx context.Context) error {
+	if !c.started.Load() {
+		return ErrNotStarted
+	}
+	if err := c.db.Ping(ctx); err != nil {
+		return problem.Wrap(problem.Unavailable, "the database cannot be reached", err)
+	}
+	return nil
+}
+
+// declare runs a declaration under the lock; after Start it panics, since nobody would see it.
+func (c *Cape) declare(what string, fn func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.frozen {
+		panic("capebase: " + what + " after Start")
+	}
+	fn()
+}
+
+// UseAuth adds authenticators, asked in order; with none every caller is anonymous.
+func (c *Cape) UseAuth(a ...auth.Authenticator) {
+	at := position()
+	c.declare("UseAuth", func() {
+		for _, authenticator := range a {
+			if authenticator == nil {
+				c.mistakes = append(c.mistakes, fmt.Errorf("UseAuth(nil) (%s): give an auth.Authenticator", at))
+				continue
+			}
+			c.api.Authenticators = append(c.api.Authenticators, authenticator)
+		}
+	})
+}
+
+// API takes typed huma routes beside the generated ones. Their handlers find the caller with auth.From.
+func (c *Cape) API() huma.API { return c.api.Huma }
+
+// Handle adds a plain route beside the generated ones; pattern is http.ServeMux's, without the base path's prefix being
+// added. The identity is in the context.
+func (c *Cape) Handle(pattern string, h http.Handler) {
+	at := position()
+	c.declare("Handle", func() {
+		defer func() {
+			if v := recover(); v != nil { // how ServeMux reports a bad pattern
+				c.mistakes = append(c.mistakes, fmt.Errorf("Handle(%q) (%s): %v", pattern, at, v))
+			}
+		}()
+		c.api.Handle(pattern, h)
+	})
+}
+
+// OnStart runs fn at the end of Start, before the first request, in the order of the calls; an error fails Start.
+// Its context lives until Close.
+func (c *Cape) OnStart(fn func(context.Context) error) {
+	c.declare("OnStart", func() { c.onStart = append(c.onStart, fn) })
+}
+
+// Run runs fn in a goroutine from Start on; Close cancels its context and waits for it.
+func (c *Cape) Run(fn func(context.Context)) {
+	c.declare("Run", func() { c.run = append(c.run, fn) })
+}
+
+// ServeHTTP serves every route; before Start it answers 503 with a problem that says so.
+func (c *Cape) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !c.started.Load() {
+		problem.New(problem.NotStarted, "the backend has not started; call Start").Write(w, "")
+		return
+	}
+	c.api.ServeHTTP(w, r)
+}
+
+// Middleware puts the caller's identity into the context of the user's own handlers. It asks the authenticators, and
+// answers 401 or 503 when they refuse or fail.
+func (c *Cape) Middleware(next http.Handler) http.Handler { return c.api.Identify(next) }
+
+// Plan returns the SQL that Start would run, for a migration tool. It declares nothing and changes nothing.
+func (c *Cape) Plan(ctx context.Context) ([]string, error) {
+	c.mu.Lock()
+	published, err := c.publish()
+	c.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	plan, err := migrate.Make(ctx, c.db, c.gorm, models(published), migrate.All)
+	if err != nil {
+		return nil, fmt.Errorf("capebase: %w", err)
+	}
+	statements := make([]string, len(plan.Steps))
+	for i, step := range plan.Steps {
+		statements[i] = step.SQL
+	}
+	return statements, nil
+}
+
+// Uninstall drops CapeBase's own tables, and leaves the models' alone.
+func (c *Cape) Uninstall(ctx context.Context) error {
+	if err := migrate.Uninstall(ctx, c.db); err != nil {
+		return fmt.Errorf("capebase: %w", err)
+	}
+	return nil
+}
+
+// Close stops what Run began and closes what Open opened; it may be called twice.
+func (c *Cape) Close() error {
+	var err error
+	c.closed.Do(func() {
+		c.started.Store(false)
+		c.end()
+		c.tasks.Wait()
+		if c.db != nil {
+			err = c.db.Close()
+		}
+	})
+	return err
+}
+
+// typeName is a model's name without its package and type parameters.
+func typeName(t reflect.Type) string {
+	name := t.Name()
+	for i, r := range name {
+		if r == '[' {
+			return name[:i]
+		}
+	}
+	return name
+}

@@ -1,0 +1,143 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/capebase/capebase/auth"
+	"github.com/capebase/capebase/internal/caller"
+	"github.com/capebase/capebase/internal/problem"
+)
+
+// Settings are what the API takes from capebase.Config.
+type Settings struct {
+	BasePath       string
+	Origins        []string
+	Logger         *slog.Logger
+	TrustedProxies []netip.Prefix
+	Body           int64 // bytes
+	Page, MaxPage  int
+	TextDecimals   bool // the database keeps decimals as text
+}
+
+// API is the HTTP side of a backend. Routes are added before it serves.
+type API struct {
+	Settings
+	Authenticators []auth.Authenticator
+	Huma           huma.API
+	// Ready tells why the backend cannot serve; nil when it can.
+	Ready func(context.Context) error
+
+	router *Router
+	csrf   *http.CrossOriginProtection
+}
+
+// New makes an API with the routes that need no resource.
+func New(s Settings) (*API, error) {
+	a := &API{Settings: s, csrf: http.NewCrossOriginProtection()}
+	for _, origin := range s.Origins {
+		if err := a.csrf.AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("Config.Origins: %q: expected an origin such as https://app.example.com: %w", origin, err)
+		}
+	}
+	a.router = newRouter(a)
+	a.Huma = a.newHuma()
+	a.router.handleOpen("GET "+s.BasePath+"/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, []byte(`{"status":"ok"}`+"\n"))
+	})
+	a.router.handleOpen("GET "+s.BasePath+"/readyz", a.readiness)
+	return a, nil
+}
+
+// newHuma configures huma to add no routes and no members of its own, and to answer with our problems.
+func (a *API) newHuma() huma.API {
+	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	config := huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info:    &huma.Info{Title: "CapeBase", Version: "1"},
+			Components: &huma.Components{
+				Schemas:         registry,
+				SecuritySchemes: map[string]*huma.SecurityScheme{},
+			},
+		},
+		Formats:       huma.DefaultFormats,
+		DefaultFormat: "application/json",
+		Transformers:  []huma.Transformer{a.transform},
+	}
+	if a.BasePath != "" {
+		config.Servers = []*huma.Server{{URL: a.BasePath}}
+	}
+	return huma.NewAPI(config, humago.NewAdapter(a.router, a.BasePath))
+}
+
+// Handle adds a plain route; pattern is http.ServeMux's.
+func (a *API) Handle(pattern string, h http.Handler) { a.router.Handle(pattern, h) }
+
+// transform gives huma's own errors our shape, and keeps the text of errors that are nobody's problem out of answers.
+func (a *API) transform(ctx huma.Context, _ string, v any) (any, error) {
+	id := caller.RequestOf(ctx.Context()).ID
+	switch e := v.(type) {
+	case *problem.Error:
+		return e.For(id), nil
+	case *huma.ErrorModel:
+		return a.fromHuma(ctx.Context(), e).For(id), nil
+	}
+	return v, nil
+}
+
+func (a *API) fromHuma(ctx context.Context, model *huma.ErrorModel) *problem.Error {
+	code := problem.CodeOf(model.Status)
+	if code == problem.Internal {
+		var cause error
+		for _, detail := range model.Errors {
+			cause = errors.Join(cause, detail)
+		}
+		a.Logger.ErrorContext(ctx, "request failed", "error", cause, "request", caller.RequestOf(ctx).ID)
+		e := problem.New(problem.Internal, "something went wrong; the log has the request's id")
+		e.Status = model.Status
+		return e
+	}
+	e := &problem.Error{Status: model.Status, Title: model.Title, Detail: model.Detail, Code: code}
+	for _, detail := range model.Errors {
+		e.Errors = append(e.Errors, problem.FieldError{Location: detail.Location, Message: detail.Message})
+	}
+	return e
+}
+
+// fail answers with the problem in err.
+func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
+	request := caller.RequestOf(r.Context()).ID
+	var e *problem.Error
+	if !errors.As(err, &e) {
+		e = problem.Wrap(problem.Internal, "something went wrong; the log has the request's id", err)
+	}
+	if e.Status >= http.StatusInternalServerError && r.Context().Err() == nil {
+		a.Logger.ErrorContext(r.Context(), "request failed", "error", err, "request", request, "method", r.Method, "path", r.URL.Path)
+	}
+	if auth.From(r.Context()).ID == "" {
+		e = e.ForAnonymous()
+	}
+	e.Write(w, request)
+}
+
+func (a *API) readiness(w http.ResponseWriter, r *http.Request) {
+	if err := a.Ready(r.Context()); err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, []byte(`{"status":"ready"}`+"\n"))
+}
+
+func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client may be gone
+}

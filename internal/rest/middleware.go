@@ -1,0 +1,147 @@
+package rest
+
+import (
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/capebase/capebase/auth"
+	"github.com/capebase/capebase/internal/caller"
+	"github.com/capebase/capebase/internal/problem"
+)
+
+// ServeHTTP gives every request an id, answers CORS, refuses cross-origin writes, and turns panics into problems.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = a.withRequest(r)
+	id := caller.RequestOf(r.Context()).ID
+	w.Header().Set("X-Request-Id", id)
+	defer func() {
+		switch v := recover(); v {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(v) // how a handler asks net/http to drop the connection
+		default:
+			a.Logger.ErrorContext(r.Context(), "panic", "error", v, "request", id, "path", r.URL.Path, "stack", string(debug.Stack()))
+			problem.New(problem.Internal, "something went wrong; the log has the request's id").Write(w, id)
+		}
+	}()
+	if a.cors(w, r) {
+		return
+	}
+	if err := a.csrf.Check(r); err != nil {
+		problem.New(problem.Permission, "a browser sent this write from another origin; Config.Origins lists those that may").Write(w, id)
+		return
+	}
+	if !problemFreeURL(r) {
+		a.fail(w, r, problem.New(problem.Malformed, "the path is not valid UTF-8 or has a NUL"))
+		return
+	}
+	a.router.ServeHTTP(w, r)
+}
+
+// withRequest puts into the context what logs and the audit trail say of the request. One that is there already is kept:
+// Middleware may have run before.
+func (a *API) withRequest(r *http.Request) *http.Request {
+	if caller.RequestOf(r.Context()).ID != "" {
+		return r
+	}
+	id := r.Header.Get("X-Request-Id")
+	if !validRequestID(id) {
+		id = rand.Text()
+	}
+	return r.WithContext(caller.WithRequest(r.Context(), caller.Request{
+		ID:        id,
+		Address:   clientAddress(r, a.TrustedProxies),
+		UserAgent: r.UserAgent(),
+	}))
+}
+
+// validRequestID bounds what a client may put into logs.
+func validRequestID(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	return !strings.ContainsFunc(id, func(c rune) bool {
+		return (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' && c != '.'
+	})
+}
+
+func problemFreeURL(r *http.Request) bool {
+	return strings.ToValidUTF8(r.URL.Path, "") == r.URL.Path && !strings.Contains(r.URL.Path, "\x00")
+}
+
+// cors answers preflights of known origins, and marks answers for them. It tells whether the request is done with.
+func (a *API) cors(w http.ResponseWriter, r *http.Request) bool {
+	if len(a.Origins) == 0 {
+		return false
+	}
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	origin := r.Header.Get("Origin")
+	if !slices.Contains(a.Origins, origin) {
+		return false
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Allow-Credentials", "true")
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		h.Set("Access-Control-Expose-Headers", "Content-Range, ETag, Link, Location, Preference-Applied, Retry-After, X-Request-Id")
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, PUT, DELETE, OPTIONS")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID, Prefer, X-Request-Id")
+	h.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}
+
+// Identify puts the caller's identity into the context of the user's own handlers.
+func (a *API) Identify(next http.Handler) http.Handler {
+	identified := a.identified(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		identified.ServeHTTP(w, a.withRequest(r))
+	})
+}
+
+// identified asks the authenticators in order, unless the context has an identity already.
+func (a *API) identified(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if auth.Known(r.Context()) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		id, err := a.Authenticate(r)
+		if err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		noteIdentity(r.Context(), id.ID)
+		next.ServeHTTP(w, r.WithContext(auth.With(r.Context(), id)))
+	})
+}
+
+// Authenticate returns the identity that the first authenticator finds which knows the credentials. Credentials in an
+// Authorization header that nobody knows are a mistake and not anonymous.
+func (a *API) Authenticate(r *http.Request) (auth.Identity, error) {
+	for _, authenticator := range a.Authenticators {
+		id, err := authenticator.Authenticate(r)
+		switch {
+		case errors.Is(err, auth.ErrUnauthenticated):
+			return auth.Identity{}, problem.Wrap(problem.Unauthenticated, "the credentials are not valid", err)
+		case err != nil:
+			return auth.Identity{}, problem.Wrap(problem.Unavailable, "the credentials cannot be checked now; try again", err)
+		case !anonymous(id):
+			return id, nil
+		}
+	}
+	if _, given := auth.Bearer(r); given && len(a.Authenticators) > 0 {
+		return auth.Identity{}, problem.New(problem.Unauthenticated, "the bearer token is not valid")
+	}
+	return auth.Identity{}, nil
+}
+
+func anonymous(id auth.Identity) bool {
+	return id.ID == "" && len(id.Roles) == 0 && len(id.Claims) == 0 && id.Session == "" && !id.ReadOnly && id.Expires.IsZero()
+}

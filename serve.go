@@ -1,0 +1,53 @@
+package capebase
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/capebase/capebase/internal/rest"
+)
+
+// The time-outs of ListenAndServe's server.
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = time.Minute
+	idleTimeout       = 2 * time.Minute
+)
+
+// ListenAndServe starts if needed and serves until ctx is done, then shuts down gracefully and closes. It logs a line a
+// request. The error is nil after an orderly end.
+func (c *Cape) ListenAndServe(ctx context.Context, addr string) (err error) {
+	defer func() { err = errors.Join(err, c.Close()) }()
+	if err := c.Start(ctx); err != nil {
+		return err
+	}
+	var listen net.ListenConfig
+	listener, err := listen.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("capebase: %w", err)
+	}
+	server := &http.Server{
+		Handler:           rest.Logged(c, c.config.Logger),
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+	}
+	c.config.Logger.Info("serving", "url", "http://"+listener.Addr().String()+c.config.BasePath)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("capebase: %w", err)
+	case <-ctx.Done():
+	}
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.config.Limits.Shutdown)
+	defer cancel()
+	if err := server.Shutdown(limit); err != nil {
+		return errors.Join(fmt.Errorf("capebase: shutdown: %w", err), server.Close())
+	}
+	return nil
+}
