@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+
+	"github.com/capebase/capebase/bench/internal/load"
+	"github.com/capebase/capebase/bench/internal/server"
+	"github.com/capebase/capebase/bench/internal/todo"
+)
+
+// contestant is a server that can be measured.
+type contestant struct {
+	name    string
+	program string // its package
+	table   string
+	api     todo.API
+}
+
+func (c contestant) label() string { return c.name }
+
+// contestants lists the servers; the first is the one that the others are compared with.
+func contestants() []contestant {
+	const module = "github.com/capebase/capebase/bench/"
+	return []contestant{
+		{name: "hand-written", program: module + "handwritten", table: "todos", api: todo.REST{}},
+		{name: "capebase", program: module + "capeserver", table: "todos", api: todo.REST{}},
+	}
+}
+
+// running is a contestant that serves, with its data.
+type running struct {
+	contestant
+	database *server.Database
+	process  *server.Process
+	conns    []*load.Conn
+	data     *todo.Data
+	rows     int // how many its table must have
+}
+
+// start builds a contestant, starts it on a fresh database, fills that and checks its rules.
+func start(ctx context.Context, o options, c contestant, directory string) (r *running, err error) {
+	r = &running{contestant: c}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", c.name, errors.Join(err, r.stop()))
+		}
+	}()
+	program := filepath.Join(directory, filepath.Base(c.program))
+	if output, err := exec.CommandContext(ctx, "go", "build", "-o", program, c.program).CombinedOutput(); err != nil {
+		return r, fmt.Errorf("build it: %w\n%s", err, output)
+	}
+	if r.database, err = server.Fresh(ctx, o.database, directory, filepath.Base(c.program)); err != nil {
+		return r, err
+	}
+	arguments := []string{"-database", r.database.URL, "-users", strconv.Itoa(o.users)}
+	if o.profiles != "" {
+		arguments = append(arguments, "-profile", filepath.Join(o.profiles, c.name+".pprof"))
+	}
+	if r.process, err = server.Start(ctx, program, arguments...); err != nil {
+		return r, err
+	}
+	for range o.connections {
+		conn, err := load.Dial(ctx, r.process.Address)
+		if err != nil {
+			return r, err
+		}
+		r.conns = append(r.conns, conn)
+	}
+	if r.data, err = todo.Seed(ctx, c.api, r.conns, o.users, o.rows); err != nil {
+		return r, err
+	}
+	r.rows = o.users * o.rows
+	return r, todo.CheckRules(r.conns[0], r.data)
+}
+
+// count checks that the table has as many rows as were made.
+func (r *running) count(ctx context.Context) error {
+	n, err := r.database.Count(ctx, r.table)
+	if err == nil && n != r.rows {
+		err = fmt.Errorf("want %d rows in the table, got %d", r.rows, n)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.name, err)
+	}
+	return nil
+}
+
+// stop ends what was started of it.
+func (r *running) stop() error {
+	var errs []error
+	for _, conn := range r.conns {
+		errs = append(errs, conn.Close())
+	}
+	if r.process != nil {
+		errs = append(errs, r.process.Stop())
+	}
+	if r.database != nil {
+		errs = append(errs, r.database.Drop())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,150 @@
+// Command bench measures servers that do the same work: CapeBase and a hand-written one. It starts each on a database
+// of its own, fills it, and sends both the same requests in short rounds that take turns, so that what else happens on
+// the machine happens to both. The figure that counts is the server's processor time for one request.
+//
+//	go run ./cmd/bench -database sqlite -json bench.json
+//
+// It fails when an answer, or the number of rows in a table at the end, is not what it must be.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/capebase/capebase/bench/internal/result"
+	"github.com/capebase/capebase/bench/internal/todo"
+)
+
+// options is the command line.
+type options struct {
+	database    string
+	contestants []contestant
+	scenarios   []todo.Scenario
+	connections int
+	rounds      int
+	round       time.Duration
+	users, rows int
+	json        string
+	profiles    string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) error {
+	o, err := parse(arguments, stderr)
+	if err != nil {
+		return err
+	}
+	report, err := measure(ctx, o, stderr)
+	if err != nil {
+		return err
+	}
+	if o.json != "" {
+		if err := writeJSON(o.json, report); err != nil {
+			return err
+		}
+	}
+	return report.WriteTable(stdout)
+}
+
+func writeJSON(path string, report *result.Report) (err error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	return report.WriteJSON(file)
+}
+
+func parse(arguments []string, stderr io.Writer) (options, error) {
+	var o options
+	var servers, scenarios string
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.database, "database", "sqlite", "sqlite, or the URL of a server on which to create databases:\n"+
+		"postgres://user:password@host/postgres or mysql://user:password@host/.\n"+
+		"postgres or mysql alone stands for the one in CAPE_TEST_DATABASES")
+	flags.StringVar(&servers, "servers", names(contestants(), contestant.label), "servers; the others are compared with the first")
+	flags.StringVar(&scenarios, "scenarios", names(todo.Scenarios(), scenarioName), "what to measure")
+	flags.IntVar(&o.connections, "connections", 8, "connections that send at the same time")
+	flags.IntVar(&o.rounds, "rounds", 9, "rounds of each scenario on each server")
+	flags.DurationVar(&o.round, "round", time.Second, "how long a round takes on the slowest server")
+	flags.IntVar(&o.users, "users", 100, "users")
+	flags.IntVar(&o.rows, "rows", 100, "rows of each user at the beginning")
+	flags.StringVar(&o.json, "json", "", "a `file` for the figures of all rounds")
+	flags.StringVar(&o.profiles, "profiles", "", "a `directory` for the servers' CPU profiles; they cost a little")
+	if err := flags.Parse(arguments); err != nil {
+		return options{}, err
+	}
+	if flags.NArg() > 0 {
+		return options{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	var err, err2 error
+	o.contestants, err = choose(servers, contestants(), contestant.label)
+	o.scenarios, err2 = choose(scenarios, todo.Scenarios(), scenarioName)
+	return o, errors.Join(err, err2, o.check(), o.findDatabase(os.Getenv("CAPE_TEST_DATABASES")))
+}
+
+func (o *options) check() error {
+	switch {
+	case o.connections < 1 || o.rounds < 1 || o.round <= 0:
+		return errors.New("want at least one connection and one round that takes some time")
+	case o.users < max(2, o.connections):
+		return errors.New("want at least two users, and one for each connection")
+	case o.rows < 20:
+		return errors.New("want at least 20 rows a user: lists have as many")
+	}
+	return nil
+}
+
+// findDatabase replaces the bare name of a kind of database by the URL of one that runs.
+func (o *options) findDatabase(running string) error {
+	if o.database != "postgres" && o.database != "mysql" {
+		return nil
+	}
+	for _, address := range strings.Split(running, ",") {
+		if strings.HasPrefix(address, o.database+"://") {
+			o.database = address
+			return nil
+		}
+	}
+	return fmt.Errorf("CAPE_TEST_DATABASES names no %s://…; go run ./internal/dbtest/with starts servers for a command", o.database)
+}
+
+func scenarioName(s todo.Scenario) string { return s.Name }
+
+func names[T any](all []T, name func(T) string) string {
+	list := make([]string, len(all))
+	for i, each := range all {
+		list[i] = name(each)
+	}
+	return strings.Join(list, ",")
+}
+
+// choose picks from all in the order of a comma-separated list.
+func choose[T any](list string, all []T, name func(T) string) ([]T, error) {
+	var chosen []T
+	for _, want := range strings.Split(list, ",") {
+		i := slices.IndexFunc(all, func(each T) bool { return name(each) == want })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no %q; want some of %s", want, names(all, name))
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
+}

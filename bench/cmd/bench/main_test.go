@@ -1,0 +1,70 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/capebase/capebase/bench/internal/result"
+)
+
+func TestRun(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "bench.json")
+	var out, progress strings.Builder
+	arguments := []string{
+		"-users=8", "-rows=20", "-connections=4", "-rounds=2", "-round=20ms", "-json=" + file,
+	}
+	if err := run(t.Context(), arguments, &out, &progress); err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report result.Report
+	if err := json.Unmarshal(text, &report); err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Figures) != 8 {
+		t.Fatalf("want 4 scenarios on 2 servers, got %d figures", len(report.Figures))
+	}
+	for i, f := range report.Figures {
+		if f.CPU <= 0 || f.Rate <= 0 || f.P50 <= 0 || f.P99 < f.P50 || len(f.Rounds) != 2 {
+			t.Errorf("%s on %s: got %+v", f.Scenario, f.Server, f)
+		}
+		if compared := i%2 == 1; (f.Ratio != nil) != compared || (f.Goal > 0) != compared {
+			t.Errorf("%s on %s: got ratio %v and goal %v", f.Scenario, f.Server, f.Ratio, f.Goal)
+		}
+		if !strings.Contains(out.String(), f.Scenario) || !strings.Contains(out.String(), f.Server) {
+			t.Errorf("the table lacks %s on %s:\n%s", f.Scenario, f.Server, out.String())
+		}
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	t.Setenv("CAPE_TEST_DATABASES", "postgres://somewhere/")
+	for want, arguments := range map[string][]string{
+		`there is no "nobody"`:      {"-servers=hand-written,nobody"},
+		`there is no "delete"`:      {"-scenarios=delete"},
+		"one for each connection":   {"-users=7", "-connections=8"},
+		"at least 20 rows":          {"-rows=19"},
+		"at least one connection":   {"-rounds=0"},
+		"names no mysql://":         {"-database=mysql"},
+		`unexpected argument "now"`: {"now"},
+	} {
+		var progress strings.Builder
+		if _, err := parse(arguments, &progress); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: want %q, got %v", arguments, want, err)
+		}
+	}
+}
+
+func TestParseFindsARunningServer(t *testing.T) {
+	t.Setenv("CAPE_TEST_DATABASES", "postgres://a/,mysql://b/")
+	o, err := parse([]string{"-database=mysql"}, nil)
+	if err != nil || o.database != "mysql://b/" {
+		t.Errorf("got %q, %v", o.database, err)
+	}
+}

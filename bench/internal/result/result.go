@@ -1,0 +1,152 @@
+// Package result turns what was measured into figures, and prints them.
+package result
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Round is one run of a scenario against one server.
+type Round struct {
+	Requests int     `json:"requests"`
+	Seconds  float64 `json:"seconds"`
+	// CPU is the server's processor time for one request, in microseconds. A database server's is not in it.
+	CPU float64 `json:"cpu_us"`
+	// Latencies are those of the round's requests.
+	Latencies []time.Duration `json:"-"`
+}
+
+// Figures sums up the rounds of a scenario against one server.
+type Figures struct {
+	Scenario string  `json:"scenario"`
+	Server   string  `json:"server"`
+	CPU      float64 `json:"cpu_us"`              // median of the rounds
+	Rate     float64 `json:"requests_per_second"` // median of the rounds
+	P50      float64 `json:"p50_us"`              // of all requests
+	P95      float64 `json:"p95_us"`
+	P99      float64 `json:"p99_us"`
+	// Ratio compares CPU with the first server's, round by round; nil for the first.
+	Ratio  *Ratio  `json:"ratio,omitempty"`
+	Goal   float64 `json:"goal,omitempty"`
+	Rounds []Round `json:"rounds"`
+}
+
+// Ratio is how much more processor time a server used than the first one in the same pair of rounds.
+type Ratio struct {
+	Median float64 `json:"median"`
+	Low    float64 `json:"low"` // the quartiles
+	High   float64 `json:"high"`
+}
+
+// Report is what a run of the benchmark found.
+type Report struct {
+	Time        time.Time `json:"time"`
+	Go          string    `json:"go"`
+	System      string    `json:"system"`
+	CPUs        int       `json:"cpus"`
+	Database    string    `json:"database"`
+	Users       int       `json:"users"`
+	Rows        int       `json:"rows_per_user"`
+	Connections int       `json:"connections"`
+	Figures     []Figures `json:"figures"`
+}
+
+// Sum sums up rounds. First are those of the server that others are compared with, or nil.
+func Sum(scenario, server string, rounds, first []Round) Figures {
+	var latencies []time.Duration
+	var cpu, rate []float64
+	for _, round := range rounds {
+		latencies = append(latencies, round.Latencies...)
+		cpu = append(cpu, round.CPU)
+		rate = append(rate, float64(round.Requests)/round.Seconds)
+	}
+	slices.Sort(latencies)
+	f := Figures{
+		Scenario: scenario, Server: server, Rounds: rounds,
+		CPU: Median(cpu), Rate: Median(rate),
+		P50: microseconds(Quantile(latencies, 0.50)),
+		P95: microseconds(Quantile(latencies, 0.95)),
+		P99: microseconds(Quantile(latencies, 0.99)),
+	}
+	if len(first) > 0 {
+		f.Ratio = compare(rounds, first)
+	}
+	return f
+}
+
+func compare(rounds, first []Round) *Ratio {
+	ratios := make([]float64, len(rounds))
+	for i := range rounds {
+		ratios[i] = rounds[i].CPU / first[i].CPU
+	}
+	slices.Sort(ratios)
+	return &Ratio{Median: Median(ratios), Low: Quantile(ratios, 0.25), High: Quantile(ratios, 0.75)}
+}
+
+// Median is the middle value, or the mean of the two in the middle. It is 0 of none.
+func Median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	if n == 0 {
+		return 0
+	}
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// Quantile is the smallest of sorted values that at least the share of them do not exceed. It is 0 of none.
+func Quantile[T float64 | time.Duration](sorted []T, share float64) T {
+	if len(sorted) == 0 {
+		return 0
+	}
+	// Rounded up, less what the multiplication may be too high by.
+	const tiny = 1e-9
+	index := int(float64(len(sorted))*share + 1 - tiny)
+	return sorted[min(max(index, 1), len(sorted))-1]
+}
+
+func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// WriteTable prints the report for people.
+func (r *Report) WriteTable(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	line := func(cells ...string) { fmt.Fprintln(table, strings.Join(cells, "\t")+"\t") } // its errors come with Flush
+	line("scenario", "server", "CPU µs/request", "ratio", "quartiles", "goal", "requests/s", "p50 µs", "p95 µs", "p99 µs")
+	for _, f := range r.Figures {
+		ratio, quartiles, goal := "1", "", ""
+		if f.Ratio != nil {
+			ratio = fmt.Sprintf("%.2f", f.Ratio.Median)
+			quartiles = fmt.Sprintf("%.2f–%.2f", f.Ratio.Low, f.Ratio.High)
+			if f.Goal > 0 {
+				goal = fmt.Sprintf("≤ %.1f", f.Goal)
+			}
+		}
+		line(f.Scenario, f.Server, fmt.Sprintf("%.1f", f.CPU), ratio, quartiles, goal, fmt.Sprintf("%.0f", f.Rate),
+			fmt.Sprintf("%.0f", f.P50), fmt.Sprintf("%.0f", f.P95), fmt.Sprintf("%.0f", f.P99))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\n%s, %d CPUs shared with the load driver, %s, %s; %d users × %d rows; %d connections, closed loop.\n"+
+		"Ratio: processor time against %s, median of paired rounds. A database server's own time is not counted.\n",
+		r.System, r.CPUs, r.Go, r.Database, r.Users, r.Rows, r.Connections, r.baseline())
+	return err
+}
+
+func (r *Report) baseline() string {
+	if len(r.Figures) == 0 {
+		return "none"
+	}
+	return r.Figures[0].Server
+}
+
+// WriteJSON prints the report, with its rounds, for programs.
+func (r *Report) WriteJSON(w io.Writer) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(r)
+}
