@@ -1,15 +1,19 @@
 package model
 
 import (
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/schema"
+
+	"github.com/capebase/capebase/internal/predicate"
 )
 
 // check finds the fields that GORM could make no column of, before GORM sees them: it stops at the first, and logs it.
@@ -71,6 +75,8 @@ func (c *checker) field(sf reflect.StructField, settings map[string]string, path
 		if _, ok := schema.GetSerializer(serializer); !ok {
 			c.fail(path, "no serializer is named %q; there are json, gob, unixtime and those given to schema.RegisterSerializer", serializer)
 		}
+	case isNull(t):
+		c.null(t, sf.Type, path)
 	case isValuer(t) || implements[schema.SerializerInterface](t):
 		c.valuer(t, path)
 	case embedded && t.Kind() != reflect.Struct:
@@ -86,16 +92,63 @@ func (c *checker) field(sf reflect.StructField, settings map[string]string, path
 		c.fields(t, path+".")
 	default:
 		c.plain(t, sf.Type, path)
+		c.defaultValue(t.Kind(), settings["DEFAULT"], path)
+	}
+}
+
+// defaultValue finds what GORM would refuse without naming the field.
+func (c *checker) defaultValue(k reflect.Kind, text, path string) {
+	text = strings.TrimSpace(text)
+	if text == "" || strings.EqualFold(text, "null") || strings.Contains(text, "(") && strings.Contains(text, ")") {
+		return
+	}
+	var err error
+	switch kindOfGo(k) {
+	case predicate.Bool:
+		_, err = strconv.ParseBool(text)
+	case predicate.Int:
+		if k >= reflect.Uint && k <= reflect.Uint64 {
+			_, err = strconv.ParseUint(text, 0, 64)
+		} else {
+			_, err = strconv.ParseInt(text, 0, 64)
+		}
+	case predicate.Float:
+		_, err = strconv.ParseFloat(text, 64)
+	}
+	if err != nil {
+		c.fail(path, `gorm:"default:%s" is no %s; SQL expressions need parentheses`, text, k)
+	}
+}
+
+// null looks at what sql.Null and its like are around.
+func (c *checker) null(t, declared reflect.Type, path string) {
+	inner := t.Field(0).Type
+	switch {
+	case declared == reflect.TypeFor[*gorm.DeletedAt]():
+		c.fail(path, "%s deletes rows in GORM alone; declare it without pointer", declared)
+	case inner.Kind() == reflect.Pointer || isNull(inner):
+		c.fail(path, "%s has two ways to be NULL; keep one", declared)
+	case isValuer(inner):
+		c.valuer(inner, path)
+	default:
+		c.plain(inner, inner, path)
 	}
 }
 
 func (c *checker) valuer(t reflect.Type, path string) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.fail(path, "Value of a zero %s panics (%v); let it return nil or an error", t, r)
+		}
+	}()
 	switch {
 	case implements[schema.SerializerInterface](t):
-	case !reflect.PointerTo(t).Implements(reflect.TypeFor[interface{ Scan(src any) error }]()):
+	case !implements[sql.Scanner](t):
 		c.fail(path, "%s has Value but no Scan; implement sql.Scanner too", t)
-	case implements[schema.DeleteClausesInterface](t) && t != reflect.TypeFor[gorm.DeletedAt]():
+	case implements[schema.DeleteClausesInterface](t):
 		c.fail(path, "soft deletion by %s is not supported; use gorm.DeletedAt", t)
+	default:
+		_, _ = driverValue(reflect.New(t).Elem()) // that it has one is checked where it is used
 	}
 }
 

@@ -21,7 +21,7 @@ func (p *parser) classify(f *Field) error {
 	var err error
 	switch {
 	case gf.Serializer != nil && reflect.TypeOf(gf.Serializer) != reflect.TypeFor[schema.JSONSerializer]():
-		f.Nullable = f.Type.Kind() == reflect.Pointer
+		f.Nullable = nilable(f.Type)
 		err = p.serialized(f, column)
 	case gf.Serializer != nil:
 		f.unwrap()
@@ -29,11 +29,8 @@ func (p *parser) classify(f *Field) error {
 		f.codec.jsonDocument(f)
 	default:
 		f.unwrap()
-		if f.codec.goType.Kind() == reflect.Pointer {
-			return fmt.Errorf("%s has two ways to be NULL; keep one of the pointer and sql.Null", f.Type)
-		}
 		if isValuer(f.codec.goType) {
-			err = f.valued(column)
+			f.valued(column)
 		} else {
 			err = f.plain(column)
 		}
@@ -75,12 +72,6 @@ func (f *Field) mayBeNil() bool {
 // plain classifies types that database/sql takes as they are.
 func (f *Field) plain(column columnType) error {
 	t := f.codec.goType
-	if f.codec.null { // check has not seen inside of sql.Null
-		c := checker{model: f.Type}
-		if c.plain(t, t, "V"); len(c.errs) > 0 {
-			return c.errs[0]
-		}
-	}
 	switch {
 	case isTime(t):
 		f.Kind = predicate.Time
@@ -120,7 +111,9 @@ func (f *Field) plain(column columnType) error {
 	return nil
 }
 
-func isBytes(t reflect.Type) bool { return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 }
+func isBytes(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
+}
 
 func kindOfGo(k reflect.Kind) predicate.Kind {
 	switch k {

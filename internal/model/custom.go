@@ -19,12 +19,7 @@ import (
 )
 
 // valued classifies a type with Value and Scan. Its kind is what the column is said to be, else what Value gives.
-func (f *Field) valued(column columnType) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("Value of a zero %s panics: %v", f.codec.goType, r)
-		}
-	}()
+func (f *Field) valued(column columnType) {
 	t := f.codec.goType
 	sample := reflect.New(t)
 	zero, valueErr := driverValue(sample.Elem())
@@ -53,14 +48,13 @@ func (f *Field) valued(column columnType) (err error) {
 		v.Set(p.Elem())
 		return nil
 	}
-	// Text of digits needs no help of the type's; a UUID does not when it is one, and not another text of 16 bytes.
-	f.codec.foreignJSON = f.Kind != predicate.Decimal && (f.Kind != predicate.UUID || !isUUID(t))
-	return nil
+	// Decimals are text of digits whatever the type; UUIDs likewise, where they are not another text of 16 bytes.
+	f.codec.foreignJSON = f.Kind != predicate.Decimal && (f.Kind != predicate.UUID || !isUUID(t) && !isNullUUID(t))
 }
 
 // kindOfValue guesses by the type's name, by its zero value, and by the first field that GORM looks at.
 func kindOfValue(t reflect.Type, zero driver.Value, guess schema.DataType) predicate.Kind {
-	if isUUID(t) || t.Kind() == reflect.Struct && t.NumField() == 2 && isUUID(t.Field(0).Type) && t.Field(1).Name == "Valid" {
+	if isUUID(t) || isNullUUID(t) {
 		return predicate.UUID
 	}
 	if name := strings.ToLower(t.Name()); name == "decimal" || name == "nulldecimal" {
@@ -98,6 +92,11 @@ func isUUID(t reflect.Type) bool {
 	raw, err := driverValue(sample)
 	text, ok := raw.(string)
 	return err == nil && ok && strings.EqualFold(text, "00112233-4455-6677-8899-aabbccddeeff")
+}
+
+// isNullUUID tells whether t is a UUID and whether it is valid, such as google/uuid.NullUUID.
+func isNullUUID(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t.NumField() == 2 && isUUID(t.Field(0).Type) && t.Field(1).Name == "Valid"
 }
 
 // driverValue calls Value and brings what it gives to the types that drivers take.

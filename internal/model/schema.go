@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -22,7 +23,7 @@ func (m *Model) read(r huma.Registry) (*huma.Schema, []error) {
 		if f.Hidden {
 			continue
 		}
-		s := b.property(f, f.tags, f.Nullable, f.GoName)
+		s := b.property(f, f.tags, f.Nullable, m.Type.String()+"."+f.GoName)
 		if s == nil {
 			continue
 		}
@@ -90,13 +91,12 @@ func fieldSchema(r huma.Registry, f *Field, sf reflect.StructField, nullable boo
 	if s == nil {
 		return nil, fmt.Errorf("huma has no schema for %s; implement huma.SchemaProvider", plain.Type)
 	}
-	if s.Ref != "" {
-		if target := r.SchemaFromRef(s.Ref); target != nil && nullable {
-			inlined := *target // a reference cannot say that null is allowed
-			inlined.Description = s.Description
-			s = &inlined
-		}
+	own := *s // huma.SchemaProvider may give the same one to all
+	if target := r.SchemaFromRef(s.Ref); s.Ref != "" && target != nil && nullable {
+		own = *target // a reference cannot say that null is allowed
+		own.Description = s.Description
 	}
+	s = &own
 	if !free {
 		refine(f, s, sf)
 	}
@@ -112,11 +112,11 @@ func plainType(f *Field) reflect.Type {
 		return reflect.TypeFor[bool]()
 	case predicate.Int:
 		switch {
-		case f.Bits <= 32 && f.Unsigned:
-			return reflect.TypeFor[uint32]()
-		case f.Bits <= 32:
+		case f.Bits < 32 && f.Unsigned:
+			return reflect.TypeFor[uint16]()
+		case f.Bits <= 32 && !f.Unsigned:
 			return reflect.TypeFor[int32]()
-		case f.Unsigned:
+		case f.Unsigned: // of 32 bits, too, which format int32 has not
 			return reflect.TypeFor[uint64]()
 		}
 		return reflect.TypeFor[int64]()
@@ -159,7 +159,7 @@ func refine(f *Field, s *huma.Schema, sf reflect.StructField) {
 		if s.Minimum == nil && s.ExclusiveMinimum == nil && (f.Bits < 32 || f.Unsigned) {
 			s.Minimum = number(low)
 		}
-		if s.Maximum == nil && s.ExclusiveMaximum == nil && (f.Bits < 32 || f.Unsigned && f.Bits == 32) {
+		if s.Maximum == nil && s.ExclusiveMaximum == nil && (f.Bits < 32 || f.Unsigned && f.Bits < 64) {
 			s.Maximum = number(high)
 		}
 	case predicate.Text:
@@ -197,12 +197,15 @@ func number(i int64) *float64 {
 // integers turns the float64 in which huma keeps an enum's integers into what a body decodes to, so that they compare
 // equal.
 func integers(s *huma.Schema) {
+	s.Enum = slices.Clone(s.Enum)
 	for i, e := range s.Enum {
 		if n, ok := e.(float64); ok && n == math.Trunc(n) && math.Abs(n) < 1<<53 {
 			s.Enum[i] = int64(n)
 		}
 	}
 	if s.Items != nil {
+		items := *s.Items
+		s.Items = &items
 		integers(s.Items)
 	}
 }
