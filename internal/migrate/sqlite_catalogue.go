@@ -1,0 +1,107 @@
+package migrate
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+)
+
+func (s sqliteSystem) relation(ctx context.Context, q *session, schema, name string) (*relation, error) {
+	if schema != "" && schema != "main" {
+		_, err := s.schemaExists(ctx, q, schema)
+		return nil, err
+	}
+	found, err := q.rows(ctx, "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE", name)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	r := &relation{schema: schema, name: found[0].text(1), readable: true}
+	definition := parseCreateTable(found[0].text(2))
+	switch {
+	case found[0].text(0) == "view":
+		r.kind = "a view"
+	case definition.virtual:
+		r.kind = "a virtual table"
+	}
+	r.checks = definition.checks
+	if err := s.columns(ctx, q, r, definition); err != nil {
+		return nil, err
+	}
+	if err := s.indexes(ctx, q, r); err != nil {
+		return nil, err
+	}
+	return r, s.references(ctx, q, r)
+}
+
+func (s sqliteSystem) columns(ctx context.Context, q *session, r *relation, definition createTable) error {
+	rows, err := q.rows(ctx, "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?) ORDER BY cid", r.name)
+	if err != nil {
+		return err
+	}
+	type keyPart struct {
+		name  string
+		place int
+	}
+	var key []keyPart
+	for _, row := range rows {
+		c := s.parseType(row.text(1))
+		c.name = row.text(0)
+		c.fallback = !row.null(3)
+		c.computed = strings.Contains(row.text(3), "(") || strings.HasPrefix(strings.ToUpper(row.text(3)), "CURRENT_")
+		c.generated = row.int(5) >= 2
+		c.collation = cmp.Or(definition.collations[s.fold(c.name)], "BINARY")
+		c.foreign = !strings.EqualFold(c.collation, "BINARY")
+		c.nullable = !row.is(2)
+		if place := row.int(4); place > 0 {
+			key = append(key, keyPart{c.name, place})
+		}
+		r.columns = append(r.columns, c)
+	}
+	slices.SortFunc(key, func(a, b keyPart) int { return a.place - b.place })
+	for _, part := range key {
+		r.key = append(r.key, part.name)
+		c := r.column(s, part.name)
+		// A column declared exactly so is the row's number.
+		c.increments = len(key) == 1 && strings.EqualFold(c.declared, "INTEGER") && !definition.withoutRowID
+		// SQLite would take NULL in a key that does not say NOT NULL; a row with such a key cannot be addressed anyway.
+		c.nullable = false
+	}
+	return nil
+}
+
+func (s sqliteSystem) indexes(ctx context.Context, q *session, r *relation) error {
+	rows, err := q.rows(ctx, "SELECT l.name, l.\"unique\", l.partial, x.name FROM pragma_index_list(?) l, pragma_index_xinfo(l.name) x "+
+		"WHERE x.key = 1 ORDER BY l.seq, x.seqno", r.name)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		last := len(r.indexes) - 1
+		if last < 0 || r.indexes[last].name != row.text(0) {
+			r.indexes = append(r.indexes, actualIndex{name: row.text(0), unique: row.is(1), partial: row.is(2)})
+			last++
+		}
+		r.indexes[last].parts = append(r.indexes[last].parts, actualPart{column: row.text(3)})
+	}
+	return nil
+}
+
+func (s sqliteSystem) references(ctx context.Context, q *session, r *relation) error {
+	rows, err := q.rows(ctx, "SELECT id, \"table\", \"from\", \"to\", on_update, on_delete FROM pragma_foreign_key_list(?) ORDER BY id, seq", r.name)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		last := len(r.references) - 1
+		if last < 0 || r.references[last].name != row.text(0) {
+			r.references = append(r.references, actualReference{
+				name: row.text(0), target: row.text(1), onUpdate: action(row.text(4)), onDelete: action(row.text(5)),
+			})
+			last++
+		}
+		r.references[last].columns = append(r.references[last].columns, row.text(2))
+		r.references[last].targetColumns = append(r.references[last].targetColumns, row.text(3))
+	}
+	return nil
+}
