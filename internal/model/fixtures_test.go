@@ -1,12 +1,14 @@
 package model_test
 
 import (
+	"bytes"
 	"database/sql"
 	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -259,12 +261,65 @@ type Everything struct {
 	DeletedAt gorm.DeletedAt
 }
 
-func value(t *testing.T) func(v predicate.Value, ok bool) predicate.Value {
-	return func(v predicate.Value, ok bool) predicate.Value {
-		t.Helper()
-		if !ok {
-			t.Fatal("a bad value in the test itself")
-		}
-		return v
+// decode reads JSON as the body decoder does.
+func decode(t testing.TB, doc []byte) any {
+	t.Helper()
+	decoder := json.NewDecoder(bytes.NewReader(doc))
+	decoder.UseNumber()
+	var v any
+	if err := decoder.Decode(&v); err != nil {
+		t.Fatalf("%s: %v", doc, err)
 	}
+	return numbers(t, v)
+}
+
+func numbers(t testing.TB, v any) any {
+	t.Helper()
+	switch v := v.(type) {
+	case json.Number:
+		if i, err := v.Int64(); err == nil {
+			return i
+		}
+		if u, err := strconv.ParseUint(v.String(), 10, 64); err == nil {
+			return u
+		}
+		f, err := v.Float64()
+		if err != nil {
+			t.Fatalf("%s: %v", v, err)
+		}
+		return f
+	case []any:
+		for i := range v {
+			v[i] = numbers(t, v[i])
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = numbers(t, v[key])
+		}
+	}
+	return v
+}
+
+func decimal(s string) predicate.Value {
+	v, ok := predicate.DecimalValue(s)
+	if !ok {
+		panic(s)
+	}
+	return v
+}
+
+func document(s string) predicate.Value {
+	v, ok := predicate.JSONValue([]byte(s))
+	if !ok {
+		panic(s)
+	}
+	return v
+}
+
+func guid(s string) predicate.Value {
+	v, ok := predicate.UUIDValue(s)
+	if !ok {
+		panic(s)
+	}
+	return v
 }

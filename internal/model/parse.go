@@ -23,7 +23,7 @@ func Parse(t reflect.Type, namer schema.Namer, cache *sync.Map) (*Model, error) 
 	}
 	parsed, err := schema.Parse(reflect.New(t).Interface(), cache, namer)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", t, err)
+		return nil, fmt.Errorf(`%s: %w (a struct that is no other model may be gorm:"embedded" or gorm:"serializer:json")`, t, err)
 	}
 	p := &parser{
 		Model: &Model{Type: t, Deleted: -1, Schema: parsed, namer: namer, byName: map[string]*Field{}},
