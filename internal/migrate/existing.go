@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/capebase/capebase/internal/predicate"
 )
 
 // existing compares a table with what is there.
@@ -95,7 +97,7 @@ func (c *comparison) column(t *table, column *column, actual *actualColumn, rema
 	case v.problem != "":
 		c.refuse(column.owner, "column %s is %s, which %s; to change it:\n%s", where, actual.declared, v.problem, c.system.retype(&c.ddl, t, column))
 		return
-	case actual.unstable:
+	case actual.unstable && column.shape.Kind == predicate.Text:
 		c.refuse(column.owner, "column %s has the collation %s, which is not deterministic: texts that differ are equal there, and no rule could be held; "+
 			"to change it:\n%s", where, actual.collation, c.system.retype(&c.ddl, t, column))
 		return
@@ -111,9 +113,10 @@ func (c *comparison) column(t *table, column *column, actual *actualColumn, rema
 			where, c.system.title())
 		return
 	}
-	column.note.Foreign = actual.foreign
+	// A UUID in a text compares alike in every collation.
+	column.note.Foreign = actual.foreign && (column.shape.Kind == predicate.Text || actual.base == "uuid")
 	column.note.Nullable = actual.nullable
-	if actual.foreign {
+	if column.note.Foreign && actual.collation != "" {
 		remarks.add(fmt.Sprintf("the collation is %s: CapeBase compares bytes there, and its ranges and orders do not use the column's index; %s",
 			actual.collation, "a new column would have "+c.system.collation()), where)
 	}

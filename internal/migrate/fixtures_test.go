@@ -23,6 +23,7 @@ import (
 	"github.com/capebase/capebase/internal/dbtest"
 	"github.com/capebase/capebase/internal/engine"
 	"github.com/capebase/capebase/internal/model"
+	"github.com/capebase/capebase/internal/predicate"
 	"github.com/capebase/capebase/internal/sqldriver"
 	"github.com/capebase/capebase/mysql"
 	"github.com/capebase/capebase/postgres"
@@ -283,4 +284,47 @@ func (r *oneRow) Next(dest []driver.Value) error {
 	}
 	r.done, dest[0] = true, r.value
 	return nil
+}
+
+// readBack compares columns of the table's only row with values, as the rest of CapeBase reads them.
+func (b *bed) readBack(t engine.Table, want map[string]predicate.Value) {
+	b.Helper()
+	d := b.db.Dialect()
+	for _, c := range t.Columns {
+		value, ok := want[c.Name]
+		if !ok {
+			continue
+		}
+		q := engine.NewBuilder(d)
+		q.Write("SELECT ", d.Quote(c.Name), " FROM ")
+		q.Table(&t)
+		err := b.db.View(b.Context(), func(ctx context.Context, conn *sqldriver.Conn) error {
+			rows, err := conn.Query(ctx, q.String(), nil)
+			if err != nil {
+				return err
+			}
+			cells := make([]driver.Value, 1)
+			if err := errors.Join(rows.Next(cells), rows.Close()); err != nil {
+				return err
+			}
+			got, err := d.Scan(c.Kind, cells[0])
+			if order, ok := predicate.Compare(got, value); err == nil && (!ok || order != 0) && got != value {
+				b.Errorf("column %s is %v, want %v", c.Name, got, value)
+			}
+			return err
+		})
+		if err != nil {
+			b.Errorf("column %s: %v", c.Name, err)
+		}
+	}
+}
+
+func document(text string) predicate.Value {
+	v, _ := predicate.JSONValue([]byte(text))
+	return v
+}
+
+func uuidValue(text string) predicate.Value {
+	v, _ := predicate.UUIDValue(text)
+	return v
 }

@@ -38,7 +38,8 @@ func (s postgresSystem) relation(ctx context.Context, q *session, schema, name s
 func (s postgresSystem) columns(ctx context.Context, q *session, r *relation, oid string) error {
 	rows, err := q.rows(ctx, `SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), b.typname::text,
 			(a.attnotnull OR t.typnotnull)::text, pg_get_expr(d.adbin, d.adrelid), a.attidentity::text, a.attgenerated::text,
-			CASE WHEN o.collname = 'default' THEN l.datcollate::text ELSE o.collname::text END,
+			CASE WHEN o.collname IS DISTINCT FROM 'default' THEN o.collname::text
+				ELSE coalesce(to_jsonb(l) ->> 'datlocale', to_jsonb(l) ->> 'daticulocale', l.datcollate::text) END,
 			coalesce(o.collisdeterministic, true)::text,
 			(CASE WHEN o.collname = 'default' THEN coalesce(to_jsonb(l) ->> 'datlocprovider', 'c') = 'b'
 					OR coalesce(to_jsonb(l) ->> 'datlocprovider', 'c') = 'c' AND l.datcollate IN ('C', 'POSIX')

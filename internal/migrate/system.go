@@ -162,9 +162,6 @@ func baseOf(declared string) string {
 	return strings.TrimSpace(base)
 }
 
-// isText tells whether values of the kind are text that a collation applies to.
-func isText(kind predicate.Kind) bool { return kind == predicate.Text }
-
 // textClause returns what follows the type in a text column that the dialect makes: its character set and collation.
 func textClause(d engine.Dialect) string {
 	_, clause, _ := strings.Cut(d.ColumnType(engine.Shape{Kind: predicate.Text, Size: 1}), ")")
