@@ -203,6 +203,7 @@ func (c *connection) ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	rows.Columns() // drivers may count on being asked first
 	if err = rows.Next(make([]driver.Value, 1)); errors.Is(err, io.EOF) {
 		err = nil
 	}

@@ -20,13 +20,7 @@ func (db *DB) View(ctx context.Context, fn func(ctx context.Context, c *Conn) er
 		return fn(ctx, c)
 	}
 	if !db.backend.Embedded && !db.options.Snapshots {
-		c, err := db.lease(ctx, db.reader)
-		if err != nil {
-			return err
-		}
-		c.writes = false
-		defer c.end()
-		return fn(ctx, c)
+		return db.Read(ctx, fn)
 	}
 	c, err := db.begin(ctx, driver.TxOptions{Isolation: driver.IsolationLevel(sql.LevelRepeatableRead), ReadOnly: true})
 	if err != nil {
@@ -34,6 +28,20 @@ func (db *DB) View(ctx context.Context, fn func(ctx context.Context, c *Conn) er
 	}
 	defer c.rollback()
 	return fn(c.within(ctx), c)
+}
+
+// Read is View for a single statement, which needs no snapshot: it spares the statements that begin and end one.
+func (db *DB) Read(ctx context.Context, fn func(ctx context.Context, c *Conn) error) error {
+	if c := db.joined(ctx); c != nil {
+		return fn(ctx, c)
+	}
+	c, err := db.lease(ctx, db.reader)
+	if err != nil {
+		return err
+	}
+	c.writes = false
+	defer c.end()
+	return fn(ctx, c)
 }
 
 // within returns a context whose calls join the Conn.
