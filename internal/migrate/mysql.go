@@ -75,7 +75,7 @@ func (mysqlSystem) fit(kind predicate.Kind, c *actualColumn) verdict {
 		predicate.Float:   {"double", "float"},
 		predicate.Decimal: {"decimal"},
 		predicate.Text:    append([]string{"enum"}, text...),
-		predicate.UUID:    {"char", "varchar", "uuid"},
+		predicate.UUID:    append([]string{"uuid"}, text...),
 		predicate.Bytes:   {"varbinary", "tinyblob", "blob", "mediumblob", "longblob"},
 		predicate.Time:    {"datetime", "timestamp", "date"},
 		predicate.JSON:    append([]string{"json", "tinyblob", "blob", "mediumblob", "longblob"}, text...),
