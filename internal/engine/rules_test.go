@@ -171,6 +171,11 @@ func (b *bed) generation(t testing.TB, s *source, table *engine.Table, with subj
 			tree, caller := s.tree(4), s.caller()
 			c.note(tree, table)
 			trees[i] = predicate.Fold(tree, caller)
+			for _, row := range rows {
+				if want, got := direct(tree, caller, row), trees[i].Eval(row); got != want {
+					return fmt.Sprintf("folded for %+v: %d instead of %d\n%s", caller, got, want, b.describe(table, honest(), trees[i], row))
+				}
+			}
 		}
 		c.trees += len(trees)
 		if difference := b.compare(t.Context(), table, rows, with, trees, c); difference != "" {
