@@ -106,7 +106,9 @@ func (b bed) add(ctx context.Context, id int64) error {
 	return err
 }
 
-func nameOf(id int64) string { return "item-" + string(rune('a'+id%26)) + "-" + time.Duration(id).String() }
+func nameOf(id int64) string {
+	return "item-" + string(rune('a'+id%26)) + "-" + time.Duration(id).String()
+}
 
 // count counts the rows that a context sees through SQL.
 func (b bed) count(ctx context.Context) int {

@@ -59,7 +59,7 @@ func (c *call) manner() manner {
 	switch {
 	case c.db.backend.Embedded && c.text.star:
 		return fresh // the table may get other columns
-	case len(c.args) == 0 && (c.text.class != reading || !c.db.backend.Embedded):
+	case len(c.args) == 0 && (!c.db.backend.Embedded || c.text.many || c.text.class == other):
 		return plain
 	default:
 		return cached

@@ -28,6 +28,7 @@ type text struct {
 	class   class
 	control control
 	star    bool // it returns all columns of something
+	many    bool // it is several statements
 }
 
 // lexicon is how a database's texts differ from standard SQL.
@@ -48,7 +49,6 @@ type reader struct {
 	leading  string // of the present statement
 	previous string // word or sign
 	changes  bool
-	many     bool // more than one statement
 	ended    bool // a semicolon was seen
 	routine  bool // what follows is the body of a trigger or function
 
@@ -93,7 +93,8 @@ func (l lexicon) sign(r *reader, query string, i int) int {
 		return len(query)
 	case strings.HasPrefix(rest, "/*"):
 		if l.backslash && (strings.HasPrefix(rest, "/*!") || strings.HasPrefix(rest, "/*M!")) {
-			return i + strings.IndexByte(rest, '!') + 1
+			code := strings.TrimLeft(rest[strings.IndexByte(rest, '!')+1:], "0123456789")
+			return len(query) - len(code)
 		}
 		return r.skip(query, l.comment(query, i+2))
 	case rest[0] == '\'', rest[0] == '"', rest[0] == '`':
