@@ -98,7 +98,7 @@ func readRanks(t *testing.T) ranks {
 }
 
 func parseRanks(document string) (ranks, error) {
-	row := regexp.MustCompile("(?m)^\\| *([0-9]+) *\\|([^|]*)\\|")
+	row := regexp.MustCompile(`(?m)^\| *([0-9]+) *\|([^|]*)\|`)
 	name := regexp.MustCompile("`([^`]+)`")
 	table := ranks{}
 	for _, columns := range row.FindAllStringSubmatch(document, -1) {

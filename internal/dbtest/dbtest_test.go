@@ -122,21 +122,6 @@ func TestTargetIsAnEmptyDatabaseOfItsOwn(t *testing.T) {
 	})
 }
 
-func TestServersAreUnlikeWhatCapeBaseNeeds(t *testing.T) {
-	t.Parallel()
-	for engine, question := range map[string]string{
-		Postgres: "SELECT (timestamptz '2000-01-01 00:00:00+00')::text = '2000-01-01 05:30:00+05:30' AND 'a' < 'B'",
-		MariaDB:  "SELECT from_unixtime(0) = '1970-01-01 05:30:00' AND 'alice' = 'ALICE '",
-	} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			if !ask[bool](t, openTarget(t, NewServer(t, engine, ServerConfig{}).New(t)), question) {
-				t.Errorf("no: %s", question)
-			}
-		})
-	}
-}
-
 func TestDatabaseIsDroppedUnderOpenTransactions(t *testing.T) {
 	t.Parallel()
 	for _, engine := range []string{Postgres, MariaDB} {
@@ -159,14 +144,7 @@ func TestDatabaseIsDroppedUnderOpenTransactions(t *testing.T) {
 			if err := left.Close(); err != nil {
 				t.Error(err)
 			}
-			host, err := shared.host(engine)
-			if err != nil {
-				t.Fatal(err)
-			}
-			admin, err := host.admin()
-			if err != nil {
-				t.Fatal(err)
-			}
+			admin := adminOf(t, shared, engine)
 			pool, err := admin.open()
 			if err != nil {
 				t.Fatal(err)

@@ -62,24 +62,29 @@ func TestListedServerTakesThePlaceOfThePrivateOne(t *testing.T) {
 	for _, engine := range []string{Postgres, MariaDB} {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			server := NewServer(t, engine, ServerConfig{})
-			bed := newBed(variables(map[string]string{databasesVariable: server.URL()}))
-			host, err := bed.host(engine)
-			if err != nil {
-				t.Fatal(err)
-			}
-			admin, err := host.admin()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if admin.url.String() != server.URL() {
-				t.Errorf("%s is at %s, want the listed %s", engine, admin.url, server.URL())
+			running := adminOf(t, shared, engine).url.String()
+			bed := newBed(variables(map[string]string{databasesVariable: running}))
+			if listed := adminOf(t, bed, engine).url.String(); listed != running {
+				t.Errorf("%s is at %s, want the listed %s", engine, listed, running)
 			}
 			if hosts, err := bed.hosts(); err != nil || len(hosts) != 3 {
 				t.Errorf("%d hosts, %v: want the listed one, a private one and SQLite", len(hosts), err)
 			}
 		})
 	}
+}
+
+func adminOf(t *testing.T, bed *bed, engine string) adminURL {
+	t.Helper()
+	host, err := bed.host(engine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, err := host.admin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return admin
 }
 
 func TestServerProgramsAreFound(t *testing.T) {

@@ -95,13 +95,20 @@ func TestServerStopsAndRestarts(t *testing.T) {
 	})
 }
 
-func TestServerTakesSettings(t *testing.T) {
+func TestServerIsUnlikeWhatCapeBaseNeedsAndTakesSettings(t *testing.T) {
 	config := map[string]ServerConfig{
 		Postgres: {Durable: true, Settings: map[string]string{"max_connections": "17"}},
 		MariaDB:  {Durable: true, Settings: map[string]string{"max-connections": "17"}},
 	}
 	eachPrivate(t, config, func(t *testing.T, engine string, server *Server) {
 		pool := openTarget(t, server.New(t))
+		unlike := map[string]string{
+			Postgres: "SELECT (timestamptz '2000-01-01 00:00:00+00')::text = '2000-01-01 05:30:00+05:30' AND 'a' < 'B'",
+			MariaDB:  "SELECT from_unixtime(0) = '1970-01-01 05:30:00' AND 'alice' = 'ALICE '",
+		}
+		if !ask[bool](t, pool, unlike[engine]) {
+			t.Errorf("no: %s", unlike[engine])
+		}
 		questions := map[string]string{
 			Postgres: "SELECT concat(current_setting('max_connections'), ' ', current_setting('fsync'))",
 			MariaDB:  "SELECT concat(@@max_connections, ' ', @@innodb_flush_log_at_trx_commit)",
