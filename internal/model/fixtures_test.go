@@ -261,8 +261,14 @@ type Everything struct {
 	DeletedAt gorm.DeletedAt
 }
 
+// tester is what testing and rapid have in common.
+type tester interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // decode reads JSON as the body decoder does.
-func decode(t testing.TB, doc []byte) any {
+func decode(t tester, doc []byte) any {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(doc))
 	decoder.UseNumber()
@@ -273,7 +279,7 @@ func decode(t testing.TB, doc []byte) any {
 	return numbers(t, v)
 }
 
-func numbers(t testing.TB, v any) any {
+func numbers(t tester, v any) any {
 	t.Helper()
 	switch v := v.(type) {
 	case json.Number:
