@@ -81,9 +81,10 @@ func (c *Cape) publish() ([]*published, error) {
 		p, err := c.check(d, namer, cache)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("Publish[%s] (%s): %w", d.name(), d.at, err))
-			continue
 		}
-		all = append(all, p)
+		if p != nil {
+			all = append(all, p)
+		}
 	}
 	errs = append(errs, c.conflicts(all)...)
 	if len(errs) > 0 {

@@ -2,7 +2,6 @@
 package apitest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -39,7 +38,6 @@ type app struct {
 	t      testing.TB
 	server *httptest.Server
 	record func(exchange)
-	logs   *bytes.Buffer
 }
 
 // callers are the identities of the suite, by their tokens.
@@ -64,9 +62,9 @@ func start(t testing.TB, target dbtest.Target, declare func(c *capebase.Cape)) *
 
 func startWith(t testing.TB, target dbtest.Target, config capebase.Config, declare func(c *capebase.Cape)) *app {
 	t.Helper()
-	a := &app{t: t, logs: &bytes.Buffer{}}
+	a := &app{t: t}
 	if config.Logger == nil {
-		config.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		config.Logger = slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	var err error
 	if a.Cape, err = capebase.Open(database(t, target), config); err != nil {
@@ -216,4 +214,12 @@ func (a answer) values(field string) []string {
 		values[i] = strings.Trim(string(row[field]), `"`)
 	}
 	return values
+}
+
+// testWriter shows a backend's warnings and errors beside the test that caused them.
+type testWriter struct{ t testing.TB }
+
+func (w testWriter) Write(line []byte) (int, error) {
+	w.t.Logf("log: %s", line)
+	return len(line), nil
 }

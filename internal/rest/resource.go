@@ -99,7 +99,7 @@ func (r *Resource) list(w http.ResponseWriter, req *http.Request) {
 	if count {
 		h.Set("Preference-Applied", "count=exact")
 	}
-	if found.More {
+	if found.More && found.Rows > 0 {
 		h.Set("Link", "<"+r.api.BasePath+r.Path+"?"+q.WithOffset(q.Offset+int64(found.Rows))+`>; rel="next"`)
 	}
 	r.answer(w, req, http.StatusOK, out)

@@ -48,8 +48,7 @@ func (c *connection) argument(s driver.Stmt, arg *driver.NamedValue) error {
 	err := driver.ErrSkip
 	if checker, ok := s.(driver.NamedValueChecker); ok {
 		err = checker.CheckNamedValue(arg)
-	}
-	if checker, ok := c.driver.(driver.NamedValueChecker); ok && errors.Is(err, driver.ErrSkip) {
+	} else if checker, ok := c.driver.(driver.NamedValueChecker); ok {
 		err = checker.CheckNamedValue(arg)
 	}
 	if errors.Is(err, driver.ErrSkip) {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"reflect"
+	"slices"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -36,6 +37,9 @@ func (s *Store) insertThroughGORM(ctx context.Context, c *sqldriver.Conn, in Inp
 // updateThroughGORM loads the row into a struct, so that hooks see all of it, and saves the columns that were given and
 // those that a BeforeUpdate or BeforeSave hook changed.
 func (s *Store) updateThroughGORM(ctx context.Context, c *sqldriver.Conn, key []predicate.Value, before Row, in Input) (Row, error) {
+	if !slices.Contains(in.Given, true) {
+		return before, nil
+	}
 	target := reflect.New(s.Model.Type)
 	row := append(Row(nil), before...)
 	for i, given := range in.Given {

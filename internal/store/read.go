@@ -166,6 +166,7 @@ func each(ctx context.Context, c *sqldriver.Conn, text string, args []driver.Nam
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
+	rows.Columns() // drivers may count on being asked first
 	raw, row := make([]driver.Value, columns), make(Row, columns)
 	for {
 		if err := rows.Next(raw); err != nil {
