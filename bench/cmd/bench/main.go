@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"slices"
@@ -50,7 +51,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
-	report, err := measure(ctx, o, stderr)
+	report, err := measure(ctx, o, log.New(stderr, "", 0))
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) erro
 }
 
 func writeJSON(path string, report *result.Report) (err error) {
-	file, err := os.Create(path)
+	file, err := os.Create(path) //nolint:gosec // the user names the file
 	if err != nil {
 		return err
 	}
@@ -82,8 +83,8 @@ func parse(arguments []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&servers, "servers", names(contestants(), contestant.label), "servers; the others are compared with the first")
 	flags.StringVar(&scenarios, "scenarios", names(todo.Scenarios(), scenarioName), "what to measure")
 	flags.IntVar(&o.connections, "connections", 8, "connections that send at the same time")
-	flags.IntVar(&o.rounds, "rounds", 9, "rounds of each scenario on each server")
-	flags.DurationVar(&o.round, "round", time.Second, "how long a round takes on the slowest server")
+	flags.IntVar(&o.rounds, "rounds", 15, "rounds of each scenario on each server")
+	flags.DurationVar(&o.round, "round", 600*time.Millisecond, "how long a round takes on the slowest server")
 	flags.IntVar(&o.users, "users", 100, "users")
 	flags.IntVar(&o.rows, "rows", 100, "rows of each user at the beginning")
 	flags.StringVar(&o.json, "json", "", "a `file` for the figures of all rounds")

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"log"
 	"os"
 	"runtime"
 	"time"
@@ -16,7 +16,7 @@ import (
 )
 
 // measure starts the servers and runs all scenarios.
-func measure(ctx context.Context, o options, progress io.Writer) (report *result.Report, err error) {
+func measure(ctx context.Context, o options, progress *log.Logger) (report *result.Report, err error) {
 	directory, err := os.MkdirTemp("", "capebase-bench-")
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func measure(ctx context.Context, o options, progress io.Writer) (report *result
 		}
 	}()
 	for _, c := range o.contestants {
-		fmt.Fprintf(progress, "starting %s\n", c.name)
+		progress.Printf("starting %s", c.name)
 		r, err := start(ctx, o, c, directory)
 		if err != nil {
 			return nil, err
@@ -57,12 +57,12 @@ func measure(ctx context.Context, o options, progress io.Writer) (report *result
 
 // compare measures one scenario on all servers, in rounds that take turns. All rounds have the same number of requests,
 // so that tables grow alike.
-func compare(ctx context.Context, o options, s todo.Scenario, all []*running, progress io.Writer) ([]result.Figures, error) {
+func compare(ctx context.Context, o options, s todo.Scenario, all []*running, progress *log.Logger) ([]result.Figures, error) {
 	n, err := calibrate(ctx, o, s, all)
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(progress, "%s: %d rounds of %d requests on each server\n", s.Name, o.rounds, n)
+	progress.Printf("%s: %d rounds of %d requests on each server", s.Name, o.rounds, n)
 	rounds := make([][]result.Round, len(all))
 	for number := range o.rounds {
 		for i := range all {

@@ -114,7 +114,9 @@ func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 // WriteTable prints the report for people.
 func (r *Report) WriteTable(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	line := func(cells ...string) { fmt.Fprintln(table, strings.Join(cells, "\t")+"\t") } // its errors come with Flush
+	line := func(cells ...string) {
+		_, _ = fmt.Fprintln(table, strings.Join(cells, "\t")+"\t") // its errors come with Flush
+	}
 	line("scenario", "server", "CPU µs/request", "ratio", "quartiles", "goal", "requests/s", "p50 µs", "p95 µs", "p99 µs")
 	for _, f := range r.Figures {
 		ratio, quartiles, goal := "1", "", ""

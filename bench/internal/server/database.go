@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
-	_ "github.com/jackc/pgx/v5/stdlib"
-	_ "github.com/ncruces/go-sqlite3/driver"
+	_ "github.com/jackc/pgx/v5/stdlib"       // registers pgx
+	_ "github.com/ncruces/go-sqlite3/driver" // registers sqlite3
 )
 
 // Database is a fresh database for one server.

@@ -28,7 +28,7 @@ type Process struct {
 
 // Start runs a program of package child and waits until it serves.
 func Start(ctx context.Context, program string, arguments ...string) (*Process, error) {
-	command := exec.CommandContext(ctx, program, arguments...)
+	command := exec.CommandContext(ctx, program, arguments...) //nolint:gosec // programs that were just built
 	command.Stderr = os.Stderr
 	stdin, err := command.StdinPipe()
 	if err != nil {

@@ -60,7 +60,8 @@ type base struct {
 }
 
 func newBase(d *Data, connection, connections int, seed uint64) base {
-	return base{data: d, connection: connection, connections: connections, random: rand.New(rand.NewPCG(seed, uint64(connection)))}
+	random := rand.New(rand.NewPCG(seed, uint64(connection))) //nolint:gosec // nothing is kept secret by it
+	return base{data: d, connection: connection, connections: connections, random: random}
 }
 
 // user picks one of the connection's users.

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/capebase/capebase/bench/internal/child"
+	"github.com/capebase/capebase/bench/internal/todo"
+	"github.com/capebase/capebase/bench/internal/todo/todotest"
+	"github.com/capebase/capebase/internal/dbtest"
+)
+
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+func TestServes(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, target dbtest.Target) {
+		handler, closeAll, err := open(t.Context(), child.Config{Database: target.URL, Users: todotest.Users})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := closeAll(); err != nil {
+				t.Error(err)
+			}
+		})
+		todotest.Run(t, handler, todo.REST{})
+	})
+}
+
+func TestUnknownDatabase(t *testing.T) {
+	if _, _, err := open(t.Context(), child.Config{Database: "oracle://x"}); err == nil {
+		t.Fatal("want an error")
+	}
+}
