@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -97,6 +98,9 @@ func fieldSchema(r huma.Registry, f *Field, sf reflect.StructField, nullable boo
 		own.Description = s.Description
 	}
 	s = &own
+	if s.UniqueItems && s.Items != nil && (s.Items.Type == "" || s.Items.Type == huma.TypeObject || s.Items.Type == huma.TypeArray) {
+		return nil, errors.New("uniqueItems needs items that are strings, numbers or booleans; remove it")
+	}
 	if !free {
 		refine(f, s, sf)
 	}

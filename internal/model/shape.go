@@ -62,7 +62,8 @@ func unique(err error) error {
 type member struct {
 	field    *Field
 	tags     reflect.StructField
-	nullable bool
+	nullable bool // null is a value of its own
+	optional bool // its type says that it may be left out
 	where    string
 }
 
@@ -71,7 +72,7 @@ func (m *Model) own() []member {
 	var members []member
 	for _, f := range m.Fields {
 		if !f.Hidden && !f.ReadOnly {
-			members = append(members, member{f, f.tags, f.Nullable, m.Type.String() + "." + f.GoName})
+			members = append(members, member{f, f.tags, f.Nullable, f.Nullable, m.Type.String() + "." + f.GoName})
 		}
 	}
 	return members
@@ -143,7 +144,7 @@ func (m member) required() (bool, error) {
 	if m.tags.Name == f.tags.Name && m.tags.Tag == f.tags.Tag && m.nullable == f.Nullable {
 		return f.Required, nil
 	}
-	required, explicit, err := requiredBy(m.tags, m.nullable)
+	required, explicit, err := requiredBy(m.tags, m.optional)
 	if f.Managed.Source != FromBody || f.Auto != NoAuto {
 		return false, err
 	}

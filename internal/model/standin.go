@@ -41,7 +41,8 @@ func (m *Model) members(t reflect.Type) ([]member, error) {
 			errs = append(errs, fmt.Errorf("%s: %w", where, err))
 			continue
 		}
-		members = append(members, member{f, sf, f.Nullable && nilable(sf.Type), where})
+		nullable := f.Nullable && nilable(sf.Type)
+		members = append(members, member{f, sf, nullable, nullable || sf.Type.Kind() == reflect.Pointer || isNull(sf.Type), where})
 	}
 	if len(members) == 0 && len(errs) == 0 {
 		errs = append(errs, fmt.Errorf("%s has no fields", t))
