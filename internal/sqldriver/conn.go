@@ -269,10 +269,15 @@ func (c *Conn) closeRows(level int, reason error) {
 
 // note gives up a connection that broke, and says in an error what went wrong. The caller has the turn.
 func (c *Conn) note(ctx context.Context, err error) error {
-	if errors.Is(err, driver.ErrBadConn) || c.db.backend.Dialect.Classify(err).Class == engine.Down {
+	if c.db.lost(err) {
 		c.physical.broken = true
 	}
 	return c.db.wrap(ctx, err)
+}
+
+// lost tells whether an error says that a connection, or the way to the database, is gone.
+func (db *DB) lost(err error) bool {
+	return errors.Is(err, driver.ErrBadConn) || db.backend.Dialect.Classify(err).Class == engine.Down
 }
 
 // wrap adds to a driver's error what callers ask for with errors.Is.
@@ -283,7 +288,7 @@ func (db *DB) wrap(ctx context.Context, err error) error {
 		}
 		return fmt.Errorf("%w: %w", ended, err)
 	}
-	if errors.Is(err, driver.ErrBadConn) || db.backend.Dialect.Classify(err).Class == engine.Down {
+	if db.lost(err) {
 		return fmt.Errorf("%w: %w", ErrDown, err)
 	}
 	return err

@@ -5,8 +5,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-
-	"github.com/capebase/capebase/internal/engine"
 )
 
 // call is one statement that came through SQL.
@@ -210,8 +208,7 @@ func (c *call) again(ctx context.Context, run func() error) error {
 	if err == nil || ctx.Err() != nil || c.db.backend.Embedded {
 		return err
 	}
-	lost := c.db.backend.Dialect.Classify(err).Class == engine.Down && c.text.class == reading
-	if !errors.Is(err, driver.ErrBadConn) && !lost {
+	if !errors.Is(err, driver.ErrBadConn) && !(c.text.class == reading && c.db.lost(err)) {
 		return err
 	}
 	c.pool().forget()

@@ -37,24 +37,13 @@ func (db *DB) begin(ctx context.Context, o driver.TxOptions) (*Conn, error) {
 	if o.ReadOnly {
 		p = db.reader
 	}
-	c, err := db.lease(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	c.writes = !o.ReadOnly
-	err = c.start(ctx, o)
-	if errors.Is(err, driver.ErrBadConn) && ctx.Err() == nil {
-		// It had died in the pool. Nothing has happened yet: a new one may do.
-		c.end()
+	c, reached, err := db.started(ctx, p, o)
+	if err != nil && reached && ctx.Err() == nil && db.lost(err) {
+		// The connection had died in the pool. Nothing has happened yet: a new one may do.
 		p.forget()
-		if c, err = db.lease(ctx, p); err != nil {
-			return nil, err
-		}
-		c.writes = !o.ReadOnly
-		err = c.start(ctx, o)
+		c, _, err = db.started(ctx, p, o)
 	}
 	if err != nil {
-		c.end()
 		return nil, err
 	}
 	if p.only {
@@ -74,6 +63,20 @@ func (db *DB) begin(ctx context.Context, o driver.TxOptions) (*Conn, error) {
 	}
 	ready = true
 	return c, nil
+}
+
+// started tells also whether there was a connection at all.
+func (db *DB) started(ctx context.Context, p *pool, o driver.TxOptions) (_ *Conn, reached bool, err error) {
+	c, err := db.lease(ctx, p)
+	if err != nil {
+		return nil, false, err
+	}
+	c.writes = !o.ReadOnly
+	if err := c.start(ctx, o); err != nil {
+		c.end()
+		return nil, true, err
+	}
+	return c, true, nil
 }
 
 // start begins the transaction.
