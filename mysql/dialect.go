@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/capebase/capebase/internal/engine"
 	"github.com/capebase/capebase/internal/predicate"
@@ -60,47 +61,69 @@ func (dialect) Scan(kind predicate.Kind, v driver.Value) (predicate.Value, error
 	return engine.Scan(kind, v)
 }
 
+// Compare gives a Foreign column's index a chance by the column's own comparison, and decides by the exact one.
 func (d dialect) Compare(b *engine.Builder, column engine.Column, op predicate.Op, v predicate.Value) {
 	switch {
 	case column.Kind == predicate.Decimal:
 		d.compareDecimal(b, column, op, v)
+		return
 	case !column.Foreign:
 		engine.Comparison(b, column, op, v)
-	case op == predicate.Eq:
+		return
+	}
+	indexed := op == predicate.Eq && has(column.Charset, v)
+	if indexed {
 		b.Write("(")
 		engine.Comparison(b, column, op, v)
 		b.Write(" AND ")
-		d.exact(b, column)
-		b.Write(" = ")
-		b.Arg(v)
+	}
+	d.exact(b, column)
+	b.Write(engine.Operator(op))
+	b.Arg(v)
+	if indexed {
 		b.Write(")")
-	default:
-		d.exact(b, column)
-		b.Write(engine.Operator(op))
-		b.Arg(v)
 	}
 }
 
 func (d dialect) In(b *engine.Builder, column engine.Column, values []predicate.Value) {
-	if column.Kind == predicate.Decimal {
+	switch {
+	case column.Kind == predicate.Decimal:
 		d.inDecimal(b, column, values)
 		return
-	}
-	if !column.Foreign {
+	case !column.Foreign:
 		b.Quote(column.Name)
 		b.Write(" IN ")
 		engine.List(b, column, values, "")
 		return
 	}
-	b.Write("(")
-	b.Quote(column.Name)
-	b.Write(" IN ")
-	engine.List(b, column, values, "")
-	b.Write(" AND ")
+	indexed := !slices.ContainsFunc(values, func(v predicate.Value) bool { return !has(column.Charset, v) })
+	if indexed {
+		b.Write("(")
+		b.Quote(column.Name)
+		b.Write(" IN ")
+		engine.List(b, column, values, "")
+		b.Write(" AND ")
+	}
 	d.exact(b, column)
 	b.Write(" IN ")
 	engine.List(b, column, values, "")
-	b.Write(")")
+	if indexed {
+		b.Write(")")
+	}
+}
+
+// has tells whether a character set has all of a text. The servers refuse to compare a column with a text that it has
+// not: "illegal mix of collations".
+func has(charset string, v predicate.Value) bool {
+	last := unicode.MaxRune
+	switch charset {
+	case "utf8mb4":
+	case "utf8mb3", "utf8":
+		last = 0xffff
+	default:
+		last = unicode.MaxASCII
+	}
+	return !strings.ContainsFunc(v.Content(), func(r rune) bool { return r > last })
 }
 
 // exact writes a column so that it compares by code points, whatever its character set and collation.

@@ -118,8 +118,8 @@ func open(ctx context.Context, s settings) (*engine.Backend, error) {
 		Writer:  writer, Reader: reader,
 		Writers: 1, Readers: max(4, 2*runtime.NumCPU()),
 		BeginRead: "BEGIN", BeginWrite: "BEGIN IMMEDIATE",
-		Embedded: true,
-		Gorm: func(db *sql.DB) gorm.Dialector { return gormlite.OpenDB(db) },
+		Embedded: true, TextDecimals: true,
+		Gorm:     func(db *sql.DB) gorm.Dialector { return gormlite.OpenDB(db) },
 	}, nil
 }
 

@@ -64,6 +64,9 @@ type Column struct {
 	Nullable bool
 	// Foreign is set by the planner for a text column whose own collation is not CapeBase's: comparisons must name one.
 	Foreign bool
+	// Charset is the character set of a Foreign column on MySQL, where it is known: an index serves comparisons with texts
+	// that it has, and without it those in ASCII.
+	Charset string
 }
 
 // Dialect writes one database's SQL. Its methods do no I/O.
