@@ -49,7 +49,9 @@ func classify(code sqlite3.ErrorCode, extended sqlite3.ExtendedErrorCode, messag
 }
 
 func classifyConstraint(extended sqlite3.ExtendedErrorCode, message string) engine.Failure {
-	_, subject, _ := strings.Cut(message, "constraint failed: ")
+	// sqlite3: constraint failed: UNIQUE constraint failed: table.a, table.b
+	_, text, _ := strings.Cut(message, "constraint failed: ")
+	_, subject, _ := strings.Cut(text, "constraint failed: ")
 	switch extended {
 	case sqlite3.CONSTRAINT_UNIQUE, sqlite3.CONSTRAINT_PRIMARYKEY, sqlite3.CONSTRAINT_ROWID:
 		if index, ok := strings.CutPrefix(subject, "index '"); ok { // on an expression

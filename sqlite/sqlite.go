@@ -119,7 +119,7 @@ func open(ctx context.Context, s settings) (*engine.Backend, error) {
 		Writers: 1, Readers: max(4, 2*runtime.NumCPU()),
 		BeginRead: "BEGIN", BeginWrite: "BEGIN IMMEDIATE",
 		Embedded: true, TextDecimals: true,
-		Gorm:     func(db *sql.DB) gorm.Dialector { return gormlite.OpenDB(db) },
+		Gorm: func(db *sql.DB) gorm.Dialector { return gormlite.OpenDB(db) },
 	}, nil
 }
 
