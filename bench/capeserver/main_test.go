@@ -22,7 +22,9 @@ func TestServes(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		todotest.Run(t, handler, todo.REST{})
+		if err := todotest.Check(t.Context(), handler, todo.REST{}); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

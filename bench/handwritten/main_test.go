@@ -21,7 +21,9 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 
 func TestServes(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, target dbtest.Target) {
-		todotest.Run(t, opened(t, target.URL), todo.REST{})
+		if err := todotest.Check(t.Context(), opened(t, target.URL), todo.REST{}); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

@@ -13,7 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"os"
 	"os/signal"
 	"slices"
@@ -51,7 +51,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
-	report, err := measure(ctx, o, log.New(stderr, "", 0))
+	report, err := measure(ctx, o, slog.New(slog.NewTextHandler(stderr, nil)))
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
+	"log/slog"
 	"os"
 	"runtime"
 	"time"
@@ -16,7 +16,7 @@ import (
 )
 
 // measure starts the servers and runs all scenarios.
-func measure(ctx context.Context, o options, progress *log.Logger) (report *result.Report, err error) {
+func measure(ctx context.Context, o options, progress *slog.Logger) (report *result.Report, err error) {
 	directory, err := os.MkdirTemp("", "capebase-bench-")
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func measure(ctx context.Context, o options, progress *log.Logger) (report *resu
 		}
 	}()
 	for _, c := range o.contestants {
-		progress.Printf("starting %s", c.name)
+		progress.Info("start", "server", c.name)
 		r, err := start(ctx, o, c, directory)
 		if err != nil {
 			return nil, err
@@ -57,12 +57,12 @@ func measure(ctx context.Context, o options, progress *log.Logger) (report *resu
 
 // compare measures one scenario on all servers, in rounds that take turns. All rounds have the same number of requests,
 // so that tables grow alike.
-func compare(ctx context.Context, o options, s todo.Scenario, all []*running, progress *log.Logger) ([]result.Figures, error) {
+func compare(ctx context.Context, o options, s todo.Scenario, all []*running, progress *slog.Logger) ([]result.Figures, error) {
 	n, err := calibrate(ctx, o, s, all)
 	if err != nil {
 		return nil, err
 	}
-	progress.Printf("%s: %d rounds of %d requests on each server", s.Name, o.rounds, n)
+	progress.Info("measure", "scenario", s.Name, "rounds", o.rounds, "requests", n)
 	rounds := make([][]result.Round, len(all))
 	for number := range o.rounds {
 		for i := range all {
