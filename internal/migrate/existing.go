@@ -15,8 +15,11 @@ func (c *comparison) existing(t *table, r *relation) {
 		c.refuse(t.owner, "%s is %s: only tables can be published", label(t, ""), r.kind)
 		return
 	case !r.readable:
-		c.refuse(t.owner, "table %s exists, but this user may not read it: GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO <user>",
-			label(t, ""), c.ddl.table(t.schema, t.name))
+		grant := "GRANT SELECT, INSERT, UPDATE, DELETE ON " + c.ddl.table(t.schema, t.name) + " TO <user>"
+		if t.schema != "" && c.ddl.dialect.Name() == "postgres" {
+			grant = "GRANT USAGE ON SCHEMA " + c.ddl.dialect.Quote(t.schema) + " TO <user>; " + grant
+		}
+		c.refuse(t.owner, "table %s exists, but this user may not read it: %s", label(t, ""), grant)
 		return
 	}
 	remarks := &remarks{}

@@ -63,6 +63,18 @@ func open(t *testing.T, target dbtest.Target) *bed {
 	return openEngine(t, target.Engine, engineOf(target.URL), gorm.Config{})
 }
 
+// withSearchPath names the schemas that PostgreSQL looks through; the others have none.
+func withSearchPath(target dbtest.Target, path string) dbtest.Target {
+	if target.Engine == dbtest.Postgres {
+		separator := "?"
+		if strings.Contains(target.URL, "?") {
+			separator = "&"
+		}
+		target.URL += separator + "search_path=" + path
+	}
+	return target
+}
+
 func openEngine(t *testing.T, name string, e engine.Engine, config gorm.Config) *bed {
 	t.Helper()
 	db, g, err := connect(t.Context(), e, config)

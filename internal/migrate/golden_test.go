@@ -36,7 +36,7 @@ func golden(b *bed) {
 
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	dbtest.Each(t, func(t *testing.T, target dbtest.Target) { golden(open(t, target)) })
+	dbtest.Each(t, func(t *testing.T, target dbtest.Target) { golden(open(t, withSearchPath(target, "public"))) })
 }
 
 func TestGoldenMySQL(t *testing.T) {

@@ -13,7 +13,6 @@ package migrate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -225,47 +224,6 @@ func (p *planner) plan(ctx context.Context, s *session) (*Plan, error) {
 	return plan, nil
 }
 
-// compare looks up the tables, and those that they refer to.
-func (p *planner) compare(ctx context.Context, s *session, tables []*table) (*comparison, error) {
-	c := &comparison{ddl: p.ddl, system: p.system, tables: tables, relations: make(map[string]*relation)}
-	schemas := make(map[string]bool)
-	for _, t := range tables {
-		if t.schema != "" && !schemas[t.schema] {
-			schemas[t.schema] = true
-			there, err := p.system.schemaExists(ctx, s, t.schema)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", t.owner, err)
-			}
-			if !there {
-				c.schemas = append(c.schemas, "CREATE SCHEMA "+s.dialect.Quote(t.schema))
-			}
-		}
-		if err := p.lookUp(ctx, s, c, t.schema, t.name); err != nil {
-			return nil, err
-		}
-		for _, r := range t.references {
-			if err := p.lookUp(ctx, s, c, r.schema, r.target); err != nil {
-				return nil, err
-			}
-		}
-	}
-	c.run()
-	return c, errors.Join(c.problems...)
-}
-
-func (p *planner) lookUp(ctx context.Context, s *session, c *comparison, schema, name string) error {
-	key := c.key(schema, name)
-	if _, done := c.relations[key]; done {
-		return nil
-	}
-	relation, err := p.system.relation(ctx, s, schema, name)
-	if err != nil {
-		return fmt.Errorf("look at table %s: %w", label(&table{schema: schema, name: name}, ""), err)
-	}
-	c.relations[key] = relation
-	return nil
-}
-
 // Uninstall drops CapeBase's own tables and leaves the models' as they are.
 func Uninstall(ctx context.Context, db *sqldriver.DB) error {
 	p, err := newPlanner(db, nil, nil)
@@ -283,9 +241,4 @@ func Uninstall(ctx context.Context, db *sqldriver.DB) error {
 		return fmt.Errorf("uninstall: %w", err)
 	}
 	return nil
-}
-
-// key is a table's place in a comparison's maps.
-func (c *comparison) key(schema, name string) string {
-	return c.system.fold(schema) + "\x00" + c.system.fold(name)
 }

@@ -231,3 +231,5 @@ func (mysqlSystem) locked(ctx context.Context, db *sqldriver.DB, fn func(context
 }
 
 func (mysqlSystem) dropSchema(context.Context, *session, string) error { return nil }
+
+func (mysqlSystem) home(context.Context, *session) (string, error) { return "", nil }

@@ -21,6 +21,7 @@ func metaTable(d engine.Dialect) *table {
 	if d.Name() == "postgres" {
 		t.schema, t.name = ownSchema, "meta"
 	}
+	t.title = qualified(t.schema, t.name)
 	for _, name := range [...]string{"key", "value"} {
 		t.columns = append(t.columns, &column{
 			name: name, owner: t.owner, shape: engine.Shape{Kind: predicate.Text, Size: 191, Keyed: name == "key"},

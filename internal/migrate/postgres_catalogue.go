@@ -3,16 +3,37 @@ package migrate
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"strings"
 )
 
+// searchPath is an array of the schemas that statements look through, also those that this user may not use.
+const searchPath = `ARRAY(SELECT CASE trim(BOTH ' "' FROM p) WHEN '$user' THEN current_user::text ELSE trim(BOTH ' "' FROM p) END
+	FROM unnest(string_to_array(current_setting('search_path'), ',')) AS p)`
+
+// home names a schema for tables without one where their place would change with our own schema: the user is called
+// like it, and "$user" is in the search path.
+func (s postgresSystem) home(ctx context.Context, q *session) (string, error) {
+	rows, err := q.rows(ctx, `SELECT $1::text = ANY (`+searchPath+`),
+		(SELECT n FROM unnest(current_schemas(false)) AS n WHERE n <> $1::text LIMIT 1)::text`, ownSchema)
+	switch {
+	case err != nil || !rows[0].is(0):
+		return "", err
+	case rows[0].null(1):
+		return "", fmt.Errorf("the search path has no schema beside %q, which is CapeBase's own: add search_path=public to the URL", ownSchema)
+	}
+	return rows[0].text(1), nil
+}
+
 func (s postgresSystem) relation(ctx context.Context, q *session, schema, name string) (*relation, error) {
-	// Without a schema it is the one that statements would find.
+	// Without a schema it is the one that statements find, or would find if they might use the schema it is in.
 	found, err := q.rows(ctx, `SELECT n.nspname::text, c.relkind::text,
 			(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))::text, c.oid::text
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relname = $1::text AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-			AND CASE WHEN $2::text = '' THEN pg_table_is_visible(c.oid) ELSE n.nspname = $2::text END`, name, schema)
+			AND CASE WHEN $2::text <> '' THEN n.nspname = $2::text
+				ELSE pg_table_is_visible(c.oid) OR NOT has_schema_privilege(n.oid, 'USAGE') AND n.nspname = ANY (`+searchPath+`) END
+		ORDER BY pg_table_is_visible(c.oid) DESC LIMIT 1`, name, schema)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}

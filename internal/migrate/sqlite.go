@@ -239,3 +239,5 @@ func (sqliteSystem) locked(ctx context.Context, db *sqldriver.DB, fn func(contex
 }
 
 func (sqliteSystem) dropSchema(context.Context, *session, string) error { return nil }
+
+func (sqliteSystem) home(context.Context, *session) (string, error) { return "", nil }

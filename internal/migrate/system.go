@@ -61,6 +61,8 @@ type system interface {
 	relation(ctx context.Context, s *session, schema, name string) (*relation, error)
 	// schemaExists tells whether the schema is there; systems without schemas fail.
 	schemaExists(ctx context.Context, s *session, schema string) (bool, error)
+	// home is the schema for new tables that name none; "" leaves it to the database.
+	home(ctx context.Context, s *session) (string, error)
 	// dropSchema drops a schema that nobody else has put anything into.
 	dropSchema(ctx context.Context, s *session, schema string) error
 	// locked runs fn on a connection that no other CapeBase process has at the same time. Where DDL can be rolled back,

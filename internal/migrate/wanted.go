@@ -17,7 +17,8 @@ import (
 
 // table is what a model wants of its table.
 type table struct {
-	schema, name string
+	schema, name string // as DDL names it
+	title        string // as the model names it
 	columns      []*column
 	key          []string
 	indexes      []*index
@@ -106,7 +107,7 @@ func (w *wish) id(schema, name string) string {
 }
 
 func (w *wish) table(m *model.Model) {
-	t := &table{schema: m.Table.Schema, name: m.Table.Name, owner: m.Type.String()}
+	t := &table{schema: m.Table.Schema, name: m.Table.Name, title: qualified(m.Table.Schema, m.Table.Name), owner: m.Type.String()}
 	if other, ok := w.byName[w.id(t.schema, t.name)]; ok {
 		w.refuse(t.owner, "table %s is %s's already: give one of them a TableName method", label(t, ""), other.owner)
 		return
@@ -275,12 +276,15 @@ func (t *table) column(s system, name string) *column {
 
 // label writes a table, or a column of it, for messages.
 func label(t *table, column string) string {
-	name := t.name
-	if t.schema != "" {
-		name = t.schema + "." + name
+	if column == "" {
+		return t.title
 	}
-	if column != "" {
-		name += "." + column
+	return t.title + "." + column
+}
+
+func qualified(schema, name string) string {
+	if schema == "" {
+		return name
 	}
-	return name
+	return schema + "." + name
 }
