@@ -84,11 +84,9 @@ func columnsOf(detail string) []string {
 	if match == nil {
 		return nil
 	}
-	columns := strings.Split(match[1], ", ")
-	for i, column := range columns {
-		if unquoted, ok := strings.CutPrefix(column, `"`); ok {
-			columns[i] = strings.ReplaceAll(strings.TrimSuffix(unquoted, `"`), `""`, `"`)
-		}
+	var columns []string
+	for _, name := range regexp.MustCompile(`"((?:[^"]|"")+)"|([^", ]+)`).FindAllStringSubmatch(match[1], -1) {
+		columns = append(columns, strings.ReplaceAll(name[1], `""`, `"`)+name[2])
 	}
 	return columns
 }

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 	gormpostgres "gorm.io/driver/postgres"
@@ -107,20 +106,24 @@ func parse(url string) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-// reason returns what is wrong with a URL, without the URL: pgx writes it first, in backquotes, and hides most
-// passwords in it, but not those of a URL that does not parse.
+// reason says what is wrong with a URL in words that hold no part of it. Those of pgx hold the URL, and hide a password
+// only where it stands in its usual place.
 func reason(err error) string {
-	failure := new(pgconn.ParseConfigError)
-	if !errors.As(err, &failure) {
-		return "an option has a wrong value"
-	}
 	text := err.Error()
-	if i := strings.LastIndex(text, "`: "); i >= 0 {
-		text = text[i+len("`: "):]
+	for _, known := range [...]struct{ in, reason string }{
+		{"failed to parse as URL", "user, password and name must be percent-encoded"},
+		{"invalid port", "the port is no port"},
+		{"failed to configure TLS", "sslmode, sslcert, sslkey or sslrootcert cannot be used"},
+		{"invalid connect_timeout", "connect_timeout is not a number of seconds"},
+		{"target_session_attrs", "target_session_attrs has an unknown value"},
+		{"default_query_exec_mode", "default_query_exec_mode has an unknown value"},
+		{"failed to read service", "the service is not found"},
+	} {
+		if strings.Contains(text, known.in) {
+			return known.reason
+		}
 	}
-	// What follows in parentheses may quote a part of the URL.
-	text, _, _ = strings.Cut(text, " (")
-	return text
+	return "an option has a wrong value"
 }
 
 // prepareSession makes times come back in UTC instead of the machine's zone.
