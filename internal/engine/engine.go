@@ -33,9 +33,13 @@ type Backend struct {
 	// BeginRead and BeginWrite begin a transaction, and COMMIT and ROLLBACK end it, where that is cheaper than the driver's
 	// BeginTx, whatever isolation was asked for. Where they are empty, BeginTx is used.
 	BeginRead, BeginWrite string
-	// Embedded is set where the database runs in this process (SQLite): a connection may have several results open, and a
-	// prepared statement with a * keeps the columns that it had when it was prepared.
+	// Embedded is set where the database runs in this process (SQLite): a connection may have several results open, and to
+	// prepare a statement costs no round trip.
 	Embedded bool
+	// Refresh is a query that makes a connection notice, within a transaction, that another has changed the schema. It is
+	// run where a statement with a * is about to be prepared: that would otherwise get the columns of the old schema.
+	// Where it is empty there is no need.
+	Refresh string
 	// CachesStatements is set where the driver's connections prepare and cache what their QueryContext and ExecContext are
 	// given, so that to prepare before would cost a round trip more.
 	CachesStatements bool

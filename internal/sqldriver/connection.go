@@ -60,7 +60,7 @@ type manner uint8
 const (
 	// cached: prepared once for the connection.
 	cached manner = iota
-	// fresh: prepared for this one call.
+	// fresh: prepared for this one call, under the present schema.
 	fresh
 	// plain: as text where it has no arguments, so that it may be several statements, or one that cannot be prepared.
 	plain
@@ -78,6 +78,11 @@ func (c *connection) query(ctx context.Context, m manner, query string, args []d
 			if !errors.Is(err, driver.ErrSkip) {
 				return rows, nil, err
 			}
+		}
+	}
+	if m == fresh {
+		if _, err := c.exec(ctx, cached, c.db.backend.Refresh, nil); err != nil {
+			return nil, nil, err
 		}
 	}
 	s, err := c.prepare(ctx, m, query)

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/capebase/capebase/internal/dbtest"
 	"github.com/capebase/capebase/internal/engine"
 	"github.com/capebase/capebase/internal/sqldriver"
@@ -19,7 +21,10 @@ import (
 	"github.com/capebase/capebase/sqlite"
 )
 
-func TestMain(m *testing.M) { dbtest.Main(m) }
+func TestMain(m *testing.M) {
+	// GORM never ends the goroutine that tends its cache of prepared statements.
+	dbtest.Main(m, goleak.IgnoreAnyFunction("gorm.io/gorm/internal/lru.NewLRU[...].func1"))
+}
 
 // bed is a database with one table, item.
 type bed struct {
@@ -36,7 +41,12 @@ func onEach(t *testing.T, o sqldriver.Options, test func(t *testing.T, b bed)) {
 
 func onSQLite(t *testing.T, o sqldriver.Options) bed {
 	t.Helper()
-	return newBed(t, dbtest.New(t, dbtest.SQLite), o)
+	return bedOn(t, dbtest.SQLite, o)
+}
+
+func bedOn(t *testing.T, engine string, o sqldriver.Options) bed {
+	t.Helper()
+	return newBed(t, dbtest.New(t, engine), o)
 }
 
 func newBed(t testing.TB, target dbtest.Target, o sqldriver.Options) bed {

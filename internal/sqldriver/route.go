@@ -55,8 +55,6 @@ func (db *DB) transactionOf(ctx context.Context, tx *Conn, t text) *Conn {
 // manner says how the driver gets the statement.
 func (c *call) manner() manner {
 	switch {
-	case c.db.backend.Embedded && c.text.star:
-		return fresh // the table may get other columns
 	case len(c.args) == 0 && (!c.db.backend.Embedded || c.text.many || c.text.class == other):
 		return plain
 	default:
@@ -64,12 +62,15 @@ func (c *call) manner() manner {
 	}
 }
 
-// alone tells whether the statement needs a transaction that it does not have.
+// renewed tells whether the statement is prepared anew each time, in a transaction: its * may stand for other columns.
+func (c *call) renewed() bool { return c.db.backend.Refresh != "" && c.text.star && !c.text.many }
+
+// alone tells whether the statement needs a transaction that it does not have, and that can write.
 func (c *call) alone() bool {
 	if c.conn != nil {
 		return false
 	}
-	return c.guard.Check != nil ||
+	return c.guard.Check != nil || c.renewed() && c.text.class == changing ||
 		c.text.class == changing && (c.db.options.Begin != nil || c.db.options.Commit != nil)
 }
 
@@ -104,7 +105,11 @@ func (db *DB) query(ctx context.Context, tx *Conn, query string, known text, arg
 	}
 	var rows driver.Rows
 	stream := func(ctx context.Context, conn *Conn) error {
-		r, err := conn.query(ctx, c.manner(), c.query, c.args)
+		m := c.manner()
+		if c.renewed() {
+			m = fresh
+		}
+		r, err := conn.query(ctx, m, c.query, c.args)
 		if err != nil {
 			return err
 		}
@@ -187,18 +192,25 @@ func (c *call) single(ctx context.Context, run func(context.Context, *Conn) erro
 // borrow runs a query by itself; its rows keep the connection until they are closed.
 func (c *call) borrow(ctx context.Context, stream func(context.Context, *Conn) error, rows *driver.Rows) (driver.Rows, error) {
 	err := c.again(ctx, func() error {
-		conn, err := c.db.lease(ctx, c.pool())
+		conn, err := c.borrowed(ctx)
 		if err != nil {
 			return err
 		}
 		if err := stream(ctx, conn); err != nil {
-			conn.end()
+			conn.rollback()
 			return err
 		}
 		(*rows).(*result).borrowed = true //nolint:forcetypeassert // stream put it there
 		return nil
 	})
 	return *rows, err
+}
+
+func (c *call) borrowed(ctx context.Context) (*Conn, error) {
+	if c.renewed() {
+		return c.db.begin(ctx, driver.TxOptions{ReadOnly: true})
+	}
+	return c.db.lease(ctx, c.pool())
 }
 
 // again runs a second time what found its connection dead, where nothing can have happened: the driver says so, or the

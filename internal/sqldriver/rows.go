@@ -110,7 +110,7 @@ func (r *result) Close() error {
 	err := r.finish(errRowsClosed)
 	r.conn.exit()
 	if r.borrowed {
-		r.conn.end()
+		r.conn.rollback()
 	}
 	return err
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/capebase/capebase/internal/sqldriver"
 )
 
-const shortWait = 50 * time.Millisecond
+const shortWait = 300 * time.Millisecond
 
 func TestTheOuterContextInATransaction(t *testing.T) {
 	t.Parallel()
@@ -56,7 +56,7 @@ func TestTheHolderIsNamed(t *testing.T) {
 
 func TestConnectionsRunOut(t *testing.T) {
 	t.Parallel()
-	onEach(t, sqldriver.Options{WriteWait: shortWait}, func(t *testing.T, b bed) {
+	onEach(t, sqldriver.Options{WriteWait: 2 * time.Second}, func(t *testing.T, b bed) {
 		if err := b.add(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
