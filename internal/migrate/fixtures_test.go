@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 type bed struct {
 	*testing.T
 	engine string
+	url    string
 	db     *sqldriver.DB
 	gorm   *gorm.DB
 	log    *bytes.Buffer
@@ -60,7 +61,9 @@ func engineOf(url string) engine.Engine {
 
 func open(t *testing.T, target dbtest.Target) *bed {
 	t.Helper()
-	return openEngine(t, target.Engine, engineOf(target.URL), gorm.Config{})
+	b := openEngine(t, target.Engine, engineOf(target.URL), gorm.Config{})
+	b.url = target.URL
+	return b
 }
 
 // withSearchPath names the schemas that PostgreSQL looks through; the others have none.
@@ -130,7 +133,12 @@ func (b *bed) models(structs ...any) []*model.Model {
 	return all
 }
 
-func (b *bed) logger() *slog.Logger { return slog.New(slog.NewTextHandler(b.log, nil)) }
+func (b *bed) logger() *slog.Logger {
+	if b.log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(b.log, nil))
+}
 
 func (b *bed) run(mode Mode, all []*model.Model) {
 	b.Helper()

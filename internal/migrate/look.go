@@ -35,7 +35,28 @@ func (p *planner) compare(ctx context.Context, s *session, tables []*table) (*co
 		}
 	}
 	c.run()
-	return c, errors.Join(c.problems...)
+	if err := errors.Join(c.problems...); err != nil {
+		return nil, err
+	}
+	return c, p.contents(ctx, s, c)
+}
+
+// contents looks into the tables that are there and whole.
+func (p *planner) contents(ctx context.Context, s *session, c *comparison) error {
+	if len(c.adds) > 0 {
+		return nil
+	}
+	for _, t := range c.tables {
+		if c.relation(t.schema, t.name) == nil {
+			continue
+		}
+		warnings, err := p.system.contents(ctx, s, &p.ddl, t)
+		if err != nil {
+			return fmt.Errorf("look into table %s: %w", label(t, ""), err)
+		}
+		c.warnings = append(c.warnings, warnings...)
+	}
+	return nil
 }
 
 // lookUp puts a table's relation, or its absence, into the comparison, and returns the schema by which DDL names it.

@@ -165,3 +165,8 @@ func (s postgresSystem) dropSchema(ctx context.Context, q *session, schema strin
 	}
 	return q.exec(ctx, "DROP SCHEMA "+q.dialect.Quote(schema))
 }
+
+// contents has nothing to look for: the types see to the form.
+func (postgresSystem) contents(context.Context, *session, *writer, *table) ([]string, error) {
+	return nil, nil
+}

@@ -100,3 +100,15 @@ func TestUnreadable(t *testing.T) {
 		b.fails(all, "items exists, but this user may not read it", "GRANT SELECT")
 	})
 }
+
+// TestHiddenSchema has the table in a schema that the role may not look into.
+func TestHiddenSchema(t *testing.T) {
+	t.Parallel()
+	target := dbtest.New(t, dbtest.Postgres)
+	admin := open(t, withSearchPath(target, "public"))
+	all := admin.models(Item{}, Owner{})
+	admin.run(All, all)
+	b := open(t, dbtest.Target{Engine: target.Engine, URL: admin.role(target, "GRANT USAGE ON SCHEMA cape TO ROLE", "GRANT SELECT ON cape.meta TO ROLE",
+		"REVOKE USAGE ON SCHEMA public FROM PUBLIC")})
+	b.fails(all, "items exists, but this user may not read it", "owners exists, but")
+}

@@ -3,8 +3,11 @@ package migrate
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/capebase/capebase/internal/predicate"
 )
 
 func (s sqliteSystem) relation(ctx context.Context, q *session, schema, name string) (*relation, error) {
@@ -104,4 +107,31 @@ func (s sqliteSystem) references(ctx context.Context, q *session, r *relation) e
 		r.references[last].targetColumns = append(r.references[last].targetColumns, row.text(3))
 	}
 	return nil
+}
+
+// timePattern is the form of engine.TimeLayout for GLOB.
+const timePattern = "'????-??-??T??:??:??.??????Z'"
+
+// contents looks at the oldest rows: times that another program wrote in its own form are read well, but compare and sort
+// as texts. A long table is not searched through at each start.
+func (s sqliteSystem) contents(ctx context.Context, q *session, w *writer, t *table) ([]string, error) {
+	const rows = 1000
+	var warnings []string
+	table := w.table(t.schema, t.name)
+	for _, c := range t.columns {
+		if c.shape.Kind != predicate.Time {
+			continue
+		}
+		name := w.dialect.Quote(c.name)
+		found, err := q.rows(ctx, fmt.Sprintf("SELECT 1 FROM (SELECT %s AS t FROM %s LIMIT %d) WHERE t NOT GLOB %s LIMIT 1", name, table, rows, timePattern))
+		if err != nil {
+			return nil, err
+		}
+		if len(found) > 0 {
+			warnings = append(warnings, fmt.Sprintf("%s: holds times that another program wrote in another form; they compare and sort wrongly until:\n"+
+				"UPDATE %s SET %s = strftime('%%Y-%%m-%%dT%%H:%%M:%%f000Z', %s) WHERE %s NOT GLOB %s",
+				label(t, c.name), table, name, name, name, timePattern))
+		}
+	}
+	return warnings, nil
 }

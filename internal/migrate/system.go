@@ -59,6 +59,8 @@ type system interface {
 
 	// relation looks one table or view up; nil when there is none.
 	relation(ctx context.Context, s *session, schema, name string) (*relation, error)
+	// contents looks at rows of a table that exists for values in a form that comparisons do not expect.
+	contents(ctx context.Context, s *session, w *writer, t *table) (warnings []string, err error)
 	// schemaExists tells whether the schema is there; systems without schemas fail.
 	schemaExists(ctx context.Context, s *session, schema string) (bool, error)
 	// home is the schema for new tables that name none; "" leaves it to the database.
