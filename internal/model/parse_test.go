@@ -136,11 +136,8 @@ func TestParseGormModel(t *testing.T) {
 	}
 }
 
-type base struct{}
-
 // Owned is embedded by others.
 type Owned struct {
-	base
 	Owner string `json:"owner" cape:"auth.id"`
 	Note  string `json:"note" maxLength:"3"`
 }

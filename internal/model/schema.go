@@ -28,7 +28,6 @@ func (m *Model) read(r huma.Registry) (*huma.Schema, []error) {
 		if s == nil {
 			continue
 		}
-		s.Default = nil
 		s.ReadOnly = f.ReadOnly
 		if f.Kind == predicate.Time && !f.codec.foreignJSON {
 			s.Format = "date-time" // whatever the client may send
@@ -84,7 +83,7 @@ func fieldSchema(r huma.Registry, f *Field, sf reflect.StructField, nullable boo
 		}
 	}()
 	free := f.codec.foreignJSON || f.Kind == predicate.JSON
-	plain := reflect.StructField{Name: sf.Name, Type: plainType(f), Tag: sf.Tag}
+	plain := reflect.StructField{Name: sf.Name, Type: plainType(f), Tag: withoutTag(sf.Tag, "default")} // read by fill
 	if free {
 		plain.Type = documentType(f, sf)
 	}

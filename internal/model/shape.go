@@ -119,7 +119,6 @@ func (m *Model) shape(members []member, r huma.Registry, update bool) (*Shape, e
 		}
 		s.Fields = append(s.Fields, f)
 		if update {
-			property.Default = nil
 			continue
 		}
 		required, err := member.required()
@@ -169,23 +168,24 @@ func (s *Shape) fill(m member, property *huma.Schema) error {
 	return nil
 }
 
+// defaultValue reads a tag as huma does: strings stand without quotes, also in a list with commas, and all else is JSON.
 func (m member) defaultValue(text string, property *huma.Schema) (any, error) {
 	f := m.field
 	switch {
-	case f.codec.foreignJSON || f.Kind == predicate.JSON:
-		doc, err := json.Marshal(property.Default)
-		if err != nil {
-			return nil, err
+	case property.Type == huma.TypeString:
+		return text, nil
+	case property.Type == huma.TypeArray && property.Items != nil && property.Items.Type == huma.TypeString && text[0] != '[':
+		var list []any
+		for element := range strings.SplitSeq(text, ",") {
+			list = append(list, strings.TrimSpace(element))
 		}
-		return decodeAny(doc)
-	case f.Kind == predicate.Bool || f.Kind == predicate.Int || f.Kind == predicate.Float:
-		v, err := decodeAny([]byte(text))
-		if err != nil {
-			return nil, f.expectation()
-		}
-		return v, nil
+		return list, nil
 	}
-	return text, nil
+	v, err := decodeAny([]byte(text))
+	if err != nil && !f.codec.foreignJSON {
+		return nil, f.expectation()
+	}
+	return v, err
 }
 
 // decodeAny decodes a document as bodies are decoded: integers stay integers.

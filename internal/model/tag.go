@@ -118,6 +118,28 @@ func boolTag(tag reflect.StructTag, key string) (value, given bool, err error) {
 	return false, true, fmt.Errorf("%s:%q must be true or false", key, text)
 }
 
+// withoutTag leaves one key out of a struct tag; a tag that is not as Go wants it stays as it is.
+func withoutTag(tag reflect.StructTag, key string) reflect.StructTag {
+	var kept []string
+	rest := strings.TrimSpace(string(tag))
+	for rest != "" {
+		name, _, ok := strings.Cut(rest, ":")
+		if !ok {
+			return tag
+		}
+		quoted, err := strconv.QuotedPrefix(rest[len(name)+1:])
+		if err != nil {
+			return tag
+		}
+		end := len(name) + 1 + len(quoted)
+		if name != key {
+			kept = append(kept, rest[:end])
+		}
+		rest = strings.TrimSpace(rest[end:])
+	}
+	return reflect.StructTag(strings.Join(kept, " "))
+}
+
 // columnType is a gorm type tag: the kind that it clearly stands for, and what is in its parentheses.
 type columnType struct {
 	kind      predicate.Kind // Null: the tag is absent, or says nothing of the kind
