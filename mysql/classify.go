@@ -33,6 +33,10 @@ func (dialect) Classify(err error) engine.Failure {
 
 func classify(failure *mysql.MySQLError) engine.Failure {
 	result := engine.Failure{Class: classOf(failure.Number)}
+	const noNumber = 1105 // of its own
+	if failure.Number == noNumber && strings.Contains(failure.Message, "max_allowed_packet") {
+		result.Class = engine.TooLong
+	}
 	switch result.Class {
 	case engine.UniqueViolation: // Duplicate entry '1' for key 'table.name': the entry may hold quotes
 		if i := strings.LastIndex(failure.Message, " for key '"); i >= 0 {

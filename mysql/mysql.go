@@ -13,13 +13,14 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"strconv"
 	"strings"
 
+	"github.com/go-sql-driver/mysql"
 	gormmysql "gorm.io/driver/mysql"
 	"gorm.io/gorm"
 
 	"github.com/capebase/capebase/internal/engine"
+	"github.com/capebase/capebase/internal/predicate"
 )
 
 // Database is what capebase.Open takes.
@@ -44,11 +45,11 @@ func (Database) Name() string { return "mysql" }
 
 // Connect looks at the server once. It implements capebase.Database.
 func (d Database) Connect(ctx context.Context) (*engine.Backend, error) {
-	connector, connections, err := d.open()
+	source, err := d.source()
 	if err != nil {
 		return nil, fmt.Errorf("mysql: %w", err)
 	}
-	version, err := serverVersion(ctx, connector)
+	version, err := source.check(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: %w", err)
 	}
@@ -58,8 +59,8 @@ func (d Database) Connect(ctx context.Context) (*engine.Backend, error) {
 	}
 	return &engine.Backend{
 		Dialect: dialect,
-		Writer:  connector,
-		Writers: connections,
+		Writer:  source.connector,
+		Writers: source.connections,
 		Gorm:    func(db *sql.DB) gorm.Dialector { return gormDialector(db, version) },
 		Close:   func() error { return nil },
 	}, nil
@@ -80,36 +81,46 @@ func gormDialector(db *sql.DB, version string) gorm.Dialector {
 	})
 }
 
-func (d Database) open() (c driver.Connector, connections int, err error) {
-	connections = min(max(8, 4*runtime.NumCPU()), 64)
-	if d.url == "" {
-		if d.connector == nil {
-			return nil, 0, errors.New("no URL given: mysql://user:password@host:3306/name")
-		}
-		return &connector{d.connector}, connections, nil
-	}
-	c, options, err := parse(d.url)
-	if err != nil {
-		return nil, 0, err
-	}
-	if options.connections > 0 {
-		connections = options.connections
-	}
-	return c, connections, nil
+// source opens connections.
+type source struct {
+	connector   driver.Connector
+	config      *mysql.Config // of a URL
+	connections int
 }
 
-func serverVersion(ctx context.Context, c driver.Connector) (_ string, err error) {
-	conn, err := c.Connect(ctx)
+func (d Database) source() (source, error) {
+	s := source{connections: min(max(8, 4*runtime.NumCPU()), 64)}
+	switch {
+	case d.url != "":
+		err := s.parse(d.url)
+		return s, err
+	case d.connector == nil:
+		return s, errors.New("no URL given: mysql://user:password@host:3306/name")
+	}
+	s.connector = &connector{d.connector}
+	return s, nil
+}
+
+// check returns the server's version. Longer statements than the server takes are then refused before they are sent:
+// the server would only close the connection.
+func (s *source) check(ctx context.Context) (version string, err error) {
+	conn, err := s.connector.Connect(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	row, err := engine.QueryRow(ctx, conn, "SELECT VERSION()")
+	row, err := engine.QueryRow(ctx, conn, "SELECT VERSION(), @@max_allowed_packet")
 	if err != nil {
 		return "", err
 	}
-	version, _ := engine.TextOf(row[0])
-	return version, nil
+	version, _ = engine.TextOf(row[0])
+	limit, err := engine.Scan(predicate.Int, row[1])
+	if err != nil || s.config == nil {
+		return version, err
+	}
+	s.config.MaxAllowedPacket = int(limit.Int())
+	s.connector, err = mysql.NewConnector(s.config)
+	return version, err
 }
 
 // newDialect finds the collation that compares by bytes and pads nothing. Its name is the one thing in which the two
@@ -136,13 +147,4 @@ func newDialect(version string) (dialect, error) {
 		return dialect{}, fmt.Errorf("MySQL %s is too old: 8.0.17 is needed", numbers)
 	}
 	return dialect{collation: "utf8mb4_0900_bin", maxScale: 30}, nil
-}
-
-// positive reads a number of connections.
-func positive(option, text string) (int, error) {
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		return 0, fmt.Errorf("%s=%q is not a positive number", option, text)
-	}
-	return n, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,44 +23,39 @@ const (
 	strict  = "CONCAT(@@SESSION.sql_mode, ',STRICT_TRANS_TABLES')"
 )
 
-type options struct{ connections int }
-
 // parse keeps the URL out of its errors: it holds a password.
-func parse(text string) (driver.Connector, options, error) {
-	var o options
+func (s *source) parse(text string) error {
 	u, err := url.Parse(text)
 	if err != nil {
-		return nil, o, errors.New("the URL is not understood: user, password and name must be percent-encoded")
+		return errors.New("the URL is not understood: user, password and name must be percent-encoded")
 	}
 	if u.Scheme != "mysql" && u.Scheme != "mariadb" {
-		return nil, o, errors.New("the URL does not begin with mysql://")
+		return errors.New("the URL does not begin with mysql://")
 	}
 	name := strings.TrimPrefix(u.Path, "/")
 	if name == "" {
-		return nil, o, errors.New("the URL names no database: mysql://user:password@host:3306/name")
+		return errors.New("the URL names no database: mysql://user:password@host:3306/name")
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return nil, o, errors.New("the URL's options are not understood")
+		return errors.New("the URL's options are not understood")
 	}
 	if count := query.Get("pool_max_conns"); count != "" {
-		if o.connections, err = positive("pool_max_conns", count); err != nil {
-			return nil, o, err
+		if s.connections, err = strconv.Atoi(count); err != nil || s.connections < 1 {
+			return fmt.Errorf("pool_max_conns=%q is not a positive number", count)
 		}
 	}
-	config, err := configOf(u, query)
-	if err != nil {
-		return nil, o, err
+	if s.config, err = configOf(u, query); err != nil {
+		return err
 	}
-	config.DBName = name
-	config.User = u.User.Username()
-	config.Passwd, _ = u.User.Password()
-	need(config)
-	c, err := mysql.NewConnector(config)
-	if err != nil {
-		return nil, o, fmt.Errorf("the URL's options do not fit together: %w", err)
+	s.config.DBName = name
+	s.config.User = u.User.Username()
+	s.config.Passwd, _ = u.User.Password()
+	need(s.config)
+	if s.connector, err = mysql.NewConnector(s.config); err != nil {
+		return fmt.Errorf("the URL's options do not fit together: %w", err)
 	}
-	return c, o, nil
+	return nil
 }
 
 // configOf has the driver read the options. The address goes with them, because the driver derives the name that a
