@@ -272,3 +272,31 @@ func TestManyProblems(t *testing.T) {
 		}
 	})
 }
+
+// narrowRow allows more than its column.
+type narrowRow struct {
+	ID    int64
+	Text  string `gorm:"size:50"`
+	Price string `gorm:"type:decimal(12,4)"`
+}
+
+func TestNarrowColumns(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, target dbtest.Target) {
+		b := open(t, target)
+		if b.engine == dbtest.SQLite {
+			return // it keeps what it is given
+		}
+		all := b.models(narrowRow{})
+		b.run(All, all)
+		b.exec("ALTER TABLE narrow_rows DROP COLUMN text", "ALTER TABLE narrow_rows DROP COLUMN price",
+			"ALTER TABLE narrow_rows ADD text "+strings.Replace(strings.Replace(b.text(), "longtext", "varchar(20)", 1), "text ", "varchar(20) ", 1)+" NOT NULL",
+			"ALTER TABLE narrow_rows ADD price decimal(10,2) NOT NULL")
+		warnings := strings.Join(b.make(All, all).Warnings, "\n")
+		for _, want := range []string{"narrow_rows.text: the type", "shorter than the model's 50", "narrow_rows.price: the type", "to 2 places"} {
+			if !strings.Contains(warnings, want) {
+				t.Errorf("no %q in %s", want, warnings)
+			}
+		}
+	})
+}

@@ -116,6 +116,10 @@ func (c *comparison) create(missing []*table) {
 			if column.elsewhere {
 				c.refuse(column.owner, "table %s does not exist, and a column that GORM is told not to migrate cannot be part of a new one", label(t, ""))
 			}
+			if slices.Contains(t.key, column.name) && column.computed && !c.ddl.dialect.Returning() {
+				c.refuse(column.owner, "%s cannot tell what it made as the default of a key: drop the default from the tag; CapeBase fills text and UUID keys",
+					c.system.title())
+			}
 			column.note.Nullable = !column.notNull && !column.increments
 		}
 	}

@@ -3,8 +3,10 @@ package migrate
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/capebase/capebase/internal/engine"
 	"github.com/capebase/capebase/internal/predicate"
 )
 
@@ -27,7 +29,7 @@ func (c *comparison) existing(t *table, r *relation) {
 	for _, column := range t.columns {
 		actual := r.column(c.system, column.name)
 		if actual == nil {
-			if c.missing(t, column) {
+			if c.missing(t, r, column) {
 				added = append(added, column.name)
 			}
 			continue
@@ -76,7 +78,7 @@ func (r *remarks) lines() []string {
 }
 
 // missing plans a column that the table lacks, and tells whether it can be added.
-func (c *comparison) missing(t *table, column *column) bool {
+func (c *comparison) missing(t *table, r *relation, column *column) bool {
 	statement := c.ddl.add(t, column, c.inlineReference(t, column))
 	switch {
 	case slices.Contains(t.key, column.name):
@@ -85,6 +87,11 @@ func (c *comparison) missing(t *table, column *column) bool {
 		return false
 	case column.elsewhere:
 		c.refuse(column.owner, "table %s has no column %s, and gorm:\"-:migration\" forbids to add it:\n%s", label(t, ""), column.name, statement)
+		return false
+	}
+	if column.computed && r.filled {
+		c.refuse(column.owner, "%s cannot add column %s to a table with rows while its default is computed: give a constant default, or "+
+			"let CapeBase fill a time with autoCreateTime", c.system.title(), label(t, column.name))
 		return false
 	}
 	c.adds = append(c.adds, statement)
@@ -126,12 +133,38 @@ func (c *comparison) column(t *table, column *column, actual *actualColumn, rema
 	if v.remark != "" {
 		remarks.add(v.remark, where)
 	}
+	if remark := narrower(column.shape, actual); remark != "" {
+		remarks.add(remark, where)
+	}
 	switch {
 	case actual.nullable && column.notNull:
 		remarks.add("can be NULL, but the field of the model cannot: rows of other programs may read as null", where)
 	case !actual.nullable && !column.notNull && !actual.fallback && !actual.increments && !actual.generated:
 		remarks.add("is NOT NULL, but the field of the model can be null: writing null will fail", where)
 	}
+}
+
+// narrower remarks on a column that holds less than the model lets through.
+func narrower(wanted engine.Shape, actual *actualColumn) string {
+	inner, _, ok := cutParentheses(actual.declared)
+	if !ok {
+		return ""
+	}
+	length, scale, _ := strings.Cut(inner, ",")
+	number := func(text string) int {
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	switch {
+	case wanted.Kind == predicate.Decimal && number(scale) < wanted.Scale:
+		return fmt.Sprintf("the type %s rounds the decimals of the model to %d places", actual.declared, number(scale))
+	case wanted.Kind == predicate.Text && strings.Contains(actual.base, "char") && number(length) < wanted.Size:
+		return fmt.Sprintf("the type %s is shorter than the model's %d: longer texts are refused", actual.declared, wanted.Size)
+	}
+	return ""
 }
 
 // keys compares the primary key. A unique index on the same columns, none of which can be NULL, serves as well.

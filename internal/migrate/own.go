@@ -12,12 +12,16 @@ import (
 // format is the version of CapeBase's own tables. A program leaves those of a later one as they are.
 const format = 1
 
-// ownSchema is where CapeBase's tables lie on PostgreSQL.
-const ownSchema = "cape"
+const (
+	// ownSchema is where CapeBase's tables lie on PostgreSQL.
+	ownSchema = "cape"
+	// ownPrefix begins their names elsewhere.
+	ownPrefix = "cape_"
+)
 
 // metaTable holds facts about the installation: a row each.
 func metaTable(d engine.Dialect) *table {
-	t := &table{name: "cape_meta", key: []string{"key"}, owner: "CapeBase"}
+	t := &table{name: ownPrefix + "meta", key: []string{"key"}, owner: "CapeBase"}
 	if d.Name() == "postgres" {
 		t.schema, t.name = ownSchema, "meta"
 	}

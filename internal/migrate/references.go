@@ -45,7 +45,10 @@ func (w *wish) actions(m *model.Model, relation *schema.Relationship) {
 	for _, r := range relation.References {
 		columns = append(columns, r.ForeignKey.DBName)
 	}
-	t := w.byName[w.id(m.Table.Schema, m.Table.Name)]
+	t, ok := w.byName[w.id(m.Table.Schema, m.Table.Name)]
+	if !ok {
+		return // refused before
+	}
 	settings := schema.ParseTagSetting(relation.Field.TagSettings["CONSTRAINT"], ",")
 	for _, r := range t.references {
 		if slices.Equal(r.columns, columns) {

@@ -28,6 +28,13 @@ func (s sqliteSystem) relation(ctx context.Context, q *session, schema, name str
 		r.kind = "a virtual table"
 	}
 	r.checks = definition.checks
+	if r.kind == "" {
+		rows, err := q.rows(ctx, "SELECT 1 FROM "+q.dialect.Quote(r.name)+" LIMIT 1")
+		if err != nil {
+			return nil, err
+		}
+		r.filled = len(rows) > 0
+	}
 	if err := s.columns(ctx, q, r, definition); err != nil {
 		return nil, err
 	}

@@ -102,6 +102,7 @@ type relation struct {
 	schema, name string // as the database writes them
 	kind         string // "" for a table that can be published, else what it is: "a view"
 	readable     bool
+	filled       bool // it has rows, where that decides what can be added
 	columns      []actualColumn
 	key          []string
 	indexes      []actualIndex

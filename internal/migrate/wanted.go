@@ -112,6 +112,11 @@ func (w *wish) table(m *model.Model) {
 		w.refuse(t.owner, "table %s is %s's already: give one of them a TableName method", label(t, ""), other.owner)
 		return
 	}
+	if strings.HasPrefix(t.name, ownPrefix) || t.schema == ownSchema {
+		w.refuse(t.owner, "table %s has a name that CapeBase keeps for itself (%s…, and the schema %s): give the model another TableName",
+			label(t, ""), ownPrefix, ownSchema)
+		return
+	}
 	w.byName[w.id(t.schema, t.name)] = t
 	w.tables = append(w.tables, t)
 	w.name(t.owner, "table", t.name)
