@@ -16,7 +16,7 @@ type source struct {
 }
 
 func newSource(seed uint64, kinds []predicate.Kind) *source {
-	return &source{rand.New(rand.NewPCG(seed, 0)), kinds} //nolint:gosec // a test's choices
+	return &source{rand.New(rand.NewPCG(seed, 0)), kinds}
 }
 
 func pick[T any](s *source, from ...T) T { return from[s.IntN(len(from))] }

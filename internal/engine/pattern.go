@@ -11,10 +11,10 @@ import (
 func LikePattern(pattern []predicate.Token, escape rune) string {
 	var s strings.Builder
 	for _, token := range pattern {
-		switch {
-		case token.Wild == predicate.AnyText:
+		switch token.Wild {
+		case predicate.AnyText:
 			s.WriteByte('%')
-		case token.Wild == predicate.AnyRune:
+		case predicate.AnyRune:
 			s.WriteByte('_')
 		default:
 			if token.Rune == '%' || token.Rune == '_' || token.Rune == escape {

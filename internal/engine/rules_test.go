@@ -20,13 +20,13 @@ func seedFlag() func() uint64 {
 	seed := flag.Uint64("seed", 0, "seed of the random rules; 0: a new one")
 	return func() uint64 {
 		if *seed == 0 {
-			return rand.Uint64() //nolint:gosec // a test's choice
+			return rand.Uint64()
 		}
 		return *seed
 	}
 }
 
-var chooseSeed = seedFlag() //nolint:gochecknoglobals // flags are registered before they are parsed
+var chooseSeed = seedFlag()
 
 // rulesTable has a column of each kind, and a text whose own collation is not CapeBase's.
 func rulesTable() *engine.Table {
