@@ -21,8 +21,6 @@ type Conn struct {
 	pool     *pool
 	resource *puddle.Resource[*connection]
 	physical *connection
-	// outer is what the context held before: another database's transaction, or a snapshot that this one hides.
-	outer *Conn
 	// ctx is the transaction's: when it has ended, so has the transaction.
 	ctx      context.Context
 	writes   bool // it may change something
@@ -41,25 +39,45 @@ type Conn struct {
 	since time.Time
 }
 
-type connKey struct{}
+// scope is what a context holds of transactions, the innermost first: there may be one of each database, and a snapshot
+// that a transaction hides.
+type scope struct {
+	conn  *Conn
+	outer *scope
+}
+
+type scopeKey struct{}
+
+// within returns a context whose calls join the Conn.
+func (c *Conn) within(ctx context.Context) context.Context {
+	outer, _ := ctx.Value(scopeKey{}).(*scope)
+	if outer != nil && outer.conn == c {
+		return ctx
+	}
+	return context.WithValue(ctx, scopeKey{}, &scope{c, outer})
+}
 
 // joined returns the Conn that the context holds for this database, or nil.
 func (db *DB) joined(ctx context.Context) *Conn {
-	c, _ := ctx.Value(connKey{}).(*Conn)
-	for c != nil && c.db != db {
-		c = c.outer
+	s, _ := ctx.Value(scopeKey{}).(*scope)
+	for ; s != nil; s = s.outer {
+		if s.conn.db == db {
+			return s.conn
+		}
 	}
-	return c
+	return nil
 }
 
 // InTransaction tells whether the context is one that Update gave to its function: a call with it joins a transaction
 // that can change something. It does not ask whether the transaction has ended.
 func InTransaction(ctx context.Context) bool {
-	c, _ := ctx.Value(connKey{}).(*Conn)
-	for c != nil && !c.writes {
-		c = c.outer
+	s, _ := ctx.Value(scopeKey{}).(*scope)
+	for ; s != nil; s = s.outer {
+		if s.conn.writes {
+			return true
+		}
 	}
-	return c != nil
+	return false
 }
 
 // lease borrows a connection.
@@ -68,11 +86,7 @@ func (db *DB) lease(ctx context.Context, p *pool) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{db: db, pool: p, resource: resource, physical: resource.Value(), writes: p == db.writer}
-	if p.only {
-		p.holder.Store(c)
-	}
-	return c, nil
+	return &Conn{db: db, pool: p, resource: resource, physical: resource.Value(), writes: p == db.writer}, nil
 }
 
 // end closes what is open and gives the connection back.

@@ -22,7 +22,11 @@ type connection struct {
 	broken bool          // it must not be used again
 }
 
-const defaultStatements = 256
+const (
+	defaultStatements = 256
+	// Longer texts are most often made for one use, such as an INSERT of many rows, and would take much memory.
+	maxCachedText = 16 << 10
+)
 
 func newConnection(db *DB, c driver.Conn) *connection {
 	size := db.backend.Statements
@@ -147,7 +151,8 @@ func (c *connection) asText(m manner, args []driver.NamedValue) bool {
 
 // prepare returns a busy statement.
 func (c *connection) prepare(ctx context.Context, m manner, query string) (*statement, error) {
-	if m == cached {
+	keep := m == cached && len(query) <= maxCachedText
+	if keep {
 		if s := c.cache.take(query); s != nil {
 			return s, nil
 		}
@@ -157,7 +162,7 @@ func (c *connection) prepare(ctx context.Context, m manner, query string) (*stat
 		return nil, err
 	}
 	prepared := &statement{query: query, driver: s, busy: true}
-	if m != cached {
+	if !keep {
 		return prepared, nil
 	}
 	return prepared, c.cache.add(prepared)

@@ -41,7 +41,8 @@ type Options struct {
 	Snapshots bool
 
 	// Begin is called in each new transaction that may write, right after its BEGIN; an error rolls it back. With Begin,
-	// Commit or a Guarded.Check set, a single changing statement through SQL gets a transaction of its own.
+	// Commit or a Guarded.Check set, a single changing statement through SQL gets a transaction of its own. The context
+	// is the call's, and joins the transaction.
 	Begin func(ctx context.Context, c *Conn) error
 	// Commit is called right before COMMIT in the same transactions; an error rolls them back.
 	Commit func(ctx context.Context, c *Conn) error

@@ -1,10 +1,12 @@
 package sqldriver
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -126,7 +128,7 @@ func (p *pool) exhausted() error {
 		return fmt.Errorf("%w: all %d connections have been in use for %v: are rows or transactions left open?", ErrBusy, p.size, wait)
 	}
 	holder := "another statement"
-	if c := p.holder.Load(); c != nil && c.site.known() {
+	if c := p.holder.Load(); c != nil {
 		holder = fmt.Sprintf("the transaction that %s began %v ago", &c.site, time.Since(c.since).Round(time.Millisecond))
 	}
 	return fmt.Errorf("%w: waited %v for the database's one writer, which %s holds; "+
@@ -159,7 +161,12 @@ func (p *pool) trimIdle() {
 	if p.db.backend.Embedded || time.Duration(now-last) < trimEvery || !p.trim.CompareAndSwap(last, now) {
 		return
 	}
-	for _, resource := range p.puddle.AcquireAllIdle() {
+	idle := p.puddle.AcquireAllIdle()
+	// The last to go back is the first to be taken: it must be the one that was used last, or all would be kept in use.
+	slices.SortFunc(idle, func(a, b *puddle.Resource[*connection]) int {
+		return cmp.Compare(a.LastUsedNanotime(), b.LastUsedNanotime())
+	})
+	for _, resource := range idle {
 		if resource.IdleDuration() > maxIdle {
 			if resource.Value().idle {
 				p.idle.Add(-1)

@@ -150,7 +150,7 @@ func (c *call) checked(run func(context.Context, *Conn) error) func(context.Cont
 		return run
 	}
 	return func(ctx context.Context, conn *Conn) error {
-		after, err := c.guard.Check(ctx, conn)
+		after, err := c.guard.Check(conn.within(ctx), conn)
 		if err != nil {
 			conn.Fail(err)
 			return err
@@ -158,7 +158,7 @@ func (c *call) checked(run func(context.Context, *Conn) error) func(context.Cont
 		if err := run(ctx, conn); err != nil || after == nil {
 			return err
 		}
-		if err := after(ctx); err != nil {
+		if err := after(conn.within(ctx)); err != nil {
 			conn.Fail(err)
 			return err
 		}

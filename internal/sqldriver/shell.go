@@ -34,14 +34,8 @@ var (
 	_ driver.NamedValueChecker  = (*shell)(nil)
 )
 
-// Close implements driver.Conn.
-func (s *shell) Close() error {
-	if s.tx != nil {
-		s.tx.rollback()
-		s.tx = nil
-	}
-	return nil
-}
+// Close implements driver.Conn. database/sql ends the transaction of a connection before that is closed.
+func (s *shell) Close() error { return nil }
 
 // Prepare implements driver.Conn.
 func (s *shell) Prepare(query string) (driver.Stmt, error) {

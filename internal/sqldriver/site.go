@@ -16,8 +16,6 @@ type site struct {
 // needs them.
 func (s *site) record() { s.count = runtime.Callers(3, s.frames[:]) }
 
-func (s *site) known() bool { return s.count > 0 }
-
 // String returns "file:line (function)".
 func (s *site) String() string {
 	frames := runtime.CallersFrames(s.frames[:s.count])

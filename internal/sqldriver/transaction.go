@@ -48,6 +48,7 @@ func (db *DB) begin(ctx context.Context, o driver.TxOptions) (*Conn, error) {
 	}
 	if p.only {
 		c.site.record()
+		p.holder.Store(c)
 	}
 	if !c.writes || db.options.Begin == nil {
 		return c, nil
@@ -58,7 +59,7 @@ func (db *DB) begin(ctx context.Context, o driver.TxOptions) (*Conn, error) {
 			c.rollback()
 		}
 	}()
-	if err := db.options.Begin(ctx, c); err != nil {
+	if err := db.options.Begin(c.within(ctx), c); err != nil {
 		return nil, err
 	}
 	ready = true
@@ -118,7 +119,7 @@ func (c *Conn) commit(ctx context.Context) error {
 		if err := c.state(ctx); err != nil {
 			return err
 		}
-		if err := c.db.options.Commit(ctx, c); err != nil {
+		if err := c.db.options.Commit(c.within(ctx), c); err != nil {
 			return err
 		}
 	}

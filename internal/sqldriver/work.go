@@ -44,12 +44,6 @@ func (db *DB) Read(ctx context.Context, fn func(ctx context.Context, c *Conn) er
 	return fn(ctx, c)
 }
 
-// within returns a context whose calls join the Conn.
-func (c *Conn) within(ctx context.Context) context.Context {
-	c.outer, _ = ctx.Value(connKey{}).(*Conn)
-	return context.WithValue(ctx, connKey{}, c)
-}
-
 // Update runs fn in a transaction, which is committed when fn returns nil and rolled back when it returns an error or
 // panics. Calls with fn's context join it. In a transaction of the context it is a savepoint.
 func (db *DB) Update(ctx context.Context, fn func(ctx context.Context, c *Conn) error) error {
