@@ -127,10 +127,15 @@ func (mysqlSystem) literal(v predicate.Value) string {
 	case predicate.Time:
 		return quoteText(v.Time().Format("2006-01-02 15:04:05.000000"))
 	default:
-		if strings.Contains(v.Content(), `\`) { // whose meaning depends on sql_mode
-			return "_utf8mb4 x'" + hex.EncodeToString([]byte(v.Content())) + "'"
+		// What a backslash means in a literal depends on sql_mode.
+		parts := strings.Split(v.Content(), `\`)
+		if len(parts) == 1 {
+			return quoteText(v.Content())
 		}
-		return quoteText(v.Content())
+		for i, part := range parts {
+			parts[i] = quoteText(part)
+		}
+		return "concat(" + strings.Join(parts, ", char(92 using utf8mb4), ") + ")"
 	}
 }
 
@@ -141,8 +146,7 @@ func (s mysqlSystem) wrap(declared, expression string) string {
 	long := slices.ContainsFunc([]string{"text", "blob", "json"}, func(word string) bool {
 		return strings.HasSuffix(s.parseType(declared).base, word)
 	})
-	plain := strings.HasPrefix(expression, "'") || strings.HasPrefix(expression, "x'") || strings.HasPrefix(expression, "_utf8mb4 ") ||
-		!strings.Contains(expression, "(")
+	plain := strings.HasPrefix(expression, "'") || strings.HasPrefix(expression, "x'") || !strings.Contains(expression, "(")
 	if strings.HasPrefix(expression, "(") || plain && !long {
 		return expression
 	}

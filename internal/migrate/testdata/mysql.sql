@@ -29,7 +29,7 @@ CREATE TABLE `everythings` (
 	`text` longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL DEFAULT ('it''s'),
 	`short` varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
 	`email` varchar(191) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-	`backslash` varchar(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL DEFAULT _utf8mb4 x'615c62',
+	`backslash` varchar(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL DEFAULT (concat('a', char(92 using utf8mb4), 'b')),
 	`token` char(36) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
 	`data` varbinary(100),
 	`picture` longblob,
