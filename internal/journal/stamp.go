@@ -1,0 +1,82 @@
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/capebase/capebase/auth"
+	"github.com/capebase/capebase/internal/caller"
+	"github.com/capebase/capebase/internal/sqldriver"
+)
+
+// Stamp writes the actor of a transaction into its entries. It exists before the database is opened: its methods are
+// for sqldriver.Options, and do nothing until a Journal with this Stamp is installed.
+type Stamp struct {
+	ready atomic.Bool
+	actor stamper
+}
+
+// stamper is an engine's way to stamp.
+type stamper interface {
+	// begin is called right after BEGIN with the actor's JSON; "" is none, and must clear what another transaction of
+	// the connection may have left.
+	begin(ctx context.Context, c *sqldriver.Conn, actor string) error
+	// commit is called right before COMMIT.
+	commit(ctx context.Context, c *sqldriver.Conn) error
+}
+
+// NewStamp returns a Stamp for the engine of the name.
+func NewStamp(engine string) (*Stamp, error) {
+	switch engine {
+	case "sqlite":
+		return &Stamp{actor: &sqliteStamp{}}, nil
+	default:
+		return nil, fmt.Errorf("journal: no stamp for the engine %s", engine)
+	}
+}
+
+// Begin is for sqldriver.Options.Begin.
+func (s *Stamp) Begin(ctx context.Context, c *sqldriver.Conn) error {
+	if !s.ready.Load() {
+		return nil
+	}
+	actor, err := actorOf(ctx)
+	if err == nil {
+		err = s.actor.begin(ctx, c, actor)
+	}
+	if err != nil {
+		return fmt.Errorf("journal: note the actor: %w", err)
+	}
+	return nil
+}
+
+// Commit is for sqldriver.Options.Commit.
+func (s *Stamp) Commit(ctx context.Context, c *sqldriver.Conn) error {
+	if !s.ready.Load() {
+		return nil
+	}
+	if err := s.actor.commit(ctx, c); err != nil {
+		return fmt.Errorf("journal: note the actor: %w", err)
+	}
+	return nil
+}
+
+// actorOf writes who a context's call is from; "" when it says nothing.
+func actorOf(ctx context.Context) (string, error) {
+	id, request := auth.From(ctx), caller.RequestOf(ctx)
+	reason, privileged := caller.Privilege(ctx)
+	if !privileged && id.ID == "" && id.Session == "" && len(id.Roles) == 0 && request == (caller.Request{}) {
+		return "", nil
+	}
+	actor := Actor{
+		ID: id.ID, Roles: id.Roles, Session: id.Session, Request: request.ID, UserAgent: request.UserAgent,
+		Privileged: privileged, Reason: reason,
+	}
+	if request.Address.IsValid() {
+		actor.Address = request.Address.String()
+	}
+	doc, err := json.Marshal(&actor)
+	return string(doc), err
+}

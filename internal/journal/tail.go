@@ -1,0 +1,161 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+const (
+	pageSize     = 500 // entries read at once
+	firstBackoff = 20 * time.Millisecond
+	lastBackoff  = 5 * time.Second
+)
+
+// Run is the tailer: it calls deliver with all entries after a position, in order, in pages of at most 500, until ctx
+// ends, which is no error. It outlives restarts of the database. Where entries were pruned before it could read them,
+// and where triggers went missing, it delivers a gap. Its error is ErrReplaced. Only one Run may be active.
+func (j *Journal) Run(ctx context.Context, after int64, deliver func(entries []Entry)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		j.watch(ctx)
+	}()
+	defer func() {
+		cancel()
+		<-watching
+	}()
+	t := &tailer{Journal: j, position: after, deliver: deliver}
+	backoff := firstBackoff
+	for {
+		more, err := t.step(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, ErrReplaced):
+			return err
+		case err != nil:
+			j.log.WarnContext(ctx, "journal: the tailer will try again", "error", err, "after", backoff)
+			pause(ctx, backoff)
+			backoff = min(2*backoff, lastBackoff)
+			continue
+		}
+		backoff = firstBackoff
+		if more {
+			continue
+		}
+		select {
+		case <-j.wake:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// pause waits, or until the context ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// watch listens for changes until the context ends.
+func (j *Journal) watch(ctx context.Context) {
+	backoff := firstBackoff
+	for {
+		began := time.Now()
+		err := j.source.watch(ctx, j.Wake)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > lastBackoff {
+			backoff = firstBackoff
+		}
+		j.log.WarnContext(ctx, "journal: listening for changes broke", "error", err, "after", backoff)
+		pause(ctx, backoff)
+		backoff = min(2*backoff, lastBackoff)
+		j.Wake() // what was committed meanwhile, and a look at whether the database is back
+	}
+}
+
+// tailer is the state of a Run.
+type tailer struct {
+	*Journal
+	position int64
+	deliver  func(entries []Entry)
+	unsound  bool // triggers are known to be missing, and were not reinstalled yet
+}
+
+// step delivers a page and tells whether there may be more.
+func (t *tailer) step(ctx context.Context) (more bool, err error) {
+	if err := t.verify(ctx); err != nil {
+		return false, err
+	}
+	if err := t.source.advance(ctx); err != nil {
+		return false, err
+	}
+	entries, err := t.Read(ctx, t.position, pageSize)
+	if errors.Is(err, ErrPruned) {
+		floor, err := t.Floor(ctx)
+		if err != nil {
+			return false, err
+		}
+		t.log.ErrorContext(ctx, "journal: entries were pruned before this process read them; subscribers start again",
+			"after", t.position, "floor", floor.Position)
+		t.hand([]Entry{{Mark: floor, Table: AllTables, Op: Gap, Time: time.Now().UTC()}})
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if len(entries) > 0 {
+		t.hand(entries)
+	}
+	return len(entries) == pageSize, nil
+}
+
+func (t *tailer) hand(entries []Entry) {
+	t.position = entries[len(entries)-1].Position
+	t.deliver(entries)
+}
+
+// verify looks at the journal's own parts when the catalogue has changed.
+func (t *tailer) verify(ctx context.Context) error {
+	changed, err := t.source.changed(ctx)
+	if err != nil {
+		return err
+	}
+	if !changed && !t.unsound {
+		return nil
+	}
+	t.unsound = true
+	epoch, err := t.readEpoch(ctx)
+	if err != nil {
+		return err
+	}
+	if epoch != t.Epoch() {
+		return ErrReplaced
+	}
+	statements, err := t.Statements(ctx)
+	switch {
+	case err != nil:
+		return err
+	case len(statements) == 0:
+		t.unsound = false
+	case t.options.Fixed:
+		t.log.ErrorContext(ctx, "journal: changes are not recorded any more", "error", &MissingError{Statements: statements})
+		t.unsound = false // said once for each change of the catalogue
+	default:
+		if err := t.install(ctx); err != nil {
+			// What can be read is delivered all the same; the next wake-up tries again.
+			t.log.ErrorContext(ctx, "journal: changes are not recorded any more, and the triggers cannot be reinstalled", "error", err)
+			return nil
+		}
+		t.unsound = false
+	}
+	return nil
+}
