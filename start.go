@@ -156,7 +156,8 @@ func builtIn() []string {
 }
 
 // literals are the last segments of generated routes beside {id}, which a key cannot be.
-func literals() []string { return []string{"subscribe"} }
+// "/", "." and ".." cannot be asked for: net/http and its clients clean paths.
+func literals() []string { return []string{"subscribe", "/", ".", ".."} }
 
 func checkPath(path string) error {
 	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
