@@ -202,7 +202,8 @@ func TestCancelledBetweenRows(t *testing.T) {
 		}
 		cancel()
 		promptly(t, "reading on", func() {
-			for rows.Next() { //nolint:revive // until it is noticed
+			for rows.Next() {
+				continue // until it is noticed
 			}
 		})
 		wantError(t, rows.Err(), context.Canceled)

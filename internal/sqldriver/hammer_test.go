@@ -96,7 +96,7 @@ func TestHammer(t *testing.T) {
 		var wait sync.WaitGroup
 		for worker := range workers {
 			wait.Go(func() {
-				r := rand.New(rand.NewPCG(uint64(worker), 1)) //nolint:gosec // repeatable
+				r := rand.New(rand.NewPCG(uint64(worker), 1)) // repeatable
 				for range rounds {
 					way := r.IntN(len(ways))
 					if err := ways[way](t.Context(), r); err != nil && !errors.Is(err, sqldriver.ErrBusy) && !deadlocked(b, err) {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -168,7 +169,11 @@ func ids(ctx context.Context, c *sqldriver.Conn) (_ []int64, err error) {
 			}
 			return nil, err
 		}
-		found = append(found, row[0].(int64)) //nolint:forcetypeassert // a bigint column
+		id, ok := row[0].(int64)
+		if !ok {
+			return nil, fmt.Errorf("a key is a %T", row[0])
+		}
+		found = append(found, id)
 	}
 }
 

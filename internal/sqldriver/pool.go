@@ -121,7 +121,7 @@ func (p *pool) wait(ctx context.Context) (*puddle.Resource[*connection], error) 
 // exhausted says why the wait was in vain.
 func (p *pool) exhausted() error {
 	wait := p.db.options.WriteWait
-	if p.puddle.Stat().AcquiredResources() < int32(p.size) {
+	if int(p.puddle.Stat().AcquiredResources()) < p.size {
 		return fmt.Errorf("%w: no connection within %v", ErrDown, wait)
 	}
 	if !p.only {

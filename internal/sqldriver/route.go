@@ -105,24 +105,21 @@ func (db *DB) query(ctx context.Context, tx *Conn, query string, known text, arg
 	}
 	var rows driver.Rows
 	stream := func(ctx context.Context, conn *Conn) error {
-		m := c.manner()
-		if c.renewed() {
-			m = fresh
+		r, err := c.run(ctx, conn)
+		if err == nil {
+			rows = r
 		}
-		r, err := conn.query(ctx, m, c.query, c.args)
+		return err
+	}
+	hold := func(ctx context.Context, conn *Conn) error {
+		r, err := c.run(ctx, conn)
 		if err != nil {
 			return err
 		}
-		r.undeclared = db.textTimes
-		rows = r
-		return nil
-	}
-	hold := func(ctx context.Context, conn *Conn) error {
-		if err := stream(ctx, conn); err != nil {
-			return err
+		held, err := holdRows(r, c.guard)
+		if err == nil {
+			rows = held
 		}
-		held, err := holdRows(rows.(*result), c.guard) //nolint:forcetypeassert // stream put it there
-		rows = held
 		return err
 	}
 	switch {
@@ -136,12 +133,42 @@ func (db *DB) query(ctx context.Context, tx *Conn, query string, known text, arg
 		// To keep the writer until the rows are closed would lock out a write from within their loop.
 		err = c.single(ctx, hold)
 	default:
-		return c.borrow(ctx, stream, &rows)
+		err = c.again(ctx, func() error { return c.borrow(ctx, &rows) })
 	}
 	if err != nil {
 		return nil, err
 	}
 	return rows, nil
+}
+
+// run runs a query.
+func (c *call) run(ctx context.Context, conn *Conn) (*result, error) {
+	m := c.manner()
+	if c.renewed() {
+		m = fresh
+	}
+	r, err := conn.query(ctx, m, c.query, c.args)
+	if err != nil {
+		return nil, err
+	}
+	r.undeclared = c.db.textTimes
+	return r, nil
+}
+
+// borrow runs a query by itself; its rows keep the connection until they are closed.
+func (c *call) borrow(ctx context.Context, rows *driver.Rows) error {
+	conn, err := c.borrowed(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := c.run(ctx, conn)
+	if err != nil {
+		conn.rollback()
+		return err
+	}
+	r.borrowed = true
+	*rows = r
+	return nil
 }
 
 // checked puts the guard's check around run.
@@ -187,23 +214,6 @@ func (c *call) single(ctx context.Context, run func(context.Context, *Conn) erro
 		c.db.options.After(ctx)
 	}
 	return err
-}
-
-// borrow runs a query by itself; its rows keep the connection until they are closed.
-func (c *call) borrow(ctx context.Context, stream func(context.Context, *Conn) error, rows *driver.Rows) (driver.Rows, error) {
-	err := c.again(ctx, func() error {
-		conn, err := c.borrowed(ctx)
-		if err != nil {
-			return err
-		}
-		if err := stream(ctx, conn); err != nil {
-			conn.rollback()
-			return err
-		}
-		(*rows).(*result).borrowed = true //nolint:forcetypeassert // stream put it there
-		return nil
-	})
-	return *rows, err
 }
 
 func (c *call) borrowed(ctx context.Context) (*Conn, error) {

@@ -16,17 +16,21 @@ type site struct {
 // needs them.
 func (s *site) record() { s.count = runtime.Callers(3, s.frames[:]) }
 
-// String returns "file:line (function)".
+// String returns "file:line (function)", of ours where only ours is on the stack.
 func (s *site) String() string {
 	frames := runtime.CallersFrames(s.frames[:s.count])
-	outermost := "unknown code"
+	nearest := "unknown code"
 	for {
 		frame, more := frames.Next()
-		if frame.Function != "" {
-			outermost = fmt.Sprintf("%s:%d (%s)", frame.File, frame.Line, frame.Function)
+		text := fmt.Sprintf("%s:%d (%s)", frame.File, frame.Line, frame.Function)
+		if !library(frame) && frame.Function != "" {
+			return text
 		}
-		if !library(frame) || !more {
-			return outermost
+		if nearest == "unknown code" && !strings.HasPrefix(frame.Function, "github.com/capebase/capebase/internal/sqldriver.") {
+			nearest = text
+		}
+		if !more {
+			return nearest
 		}
 	}
 }

@@ -190,3 +190,14 @@ func TestCacheKeepsTheYoungest(t *testing.T) {
 		t.Errorf("closed %v at the end, %v", closed, err)
 	}
 }
+
+func BenchmarkInspect(b *testing.B) {
+	l := lexiconOf("sqlite")
+	const query = "SELECT `notes`.`id`,`notes`.`title`,`notes`.`due` FROM `notes` WHERE `notes`.`id` = ? AND `notes`.`deleted_at` IS NULL ORDER BY `notes`.`id` LIMIT 1"
+	b.ReportAllocs()
+	for b.Loop() {
+		if l.inspect(query).class != reading {
+			b.Fatal("not a reading")
+		}
+	}
+}
