@@ -10,19 +10,23 @@ import (
 	"github.com/capebase/capebase/internal/sqldriver"
 )
 
-const shortWait = 300 * time.Millisecond
+const (
+	shortWait = 300 * time.Millisecond
+	// writeWait leaves a loaded machine the time to open a connection.
+	writeWait = 2 * time.Second
+)
 
 func TestTheOuterContextInATransaction(t *testing.T) {
 	t.Parallel()
-	b := onSQLite(t, sqldriver.Options{WriteWait: shortWait})
+	b := onSQLite(t, sqldriver.Options{WriteWait: writeWait})
 	err := b.Update(t.Context(), func(ctx context.Context, _ *sqldriver.Conn) error {
 		start := time.Now()
 		err := b.add(t.Context(), 1) // the mistake
-		if waited := time.Since(start); waited < shortWait {
-			t.Errorf("failed after %v, want at least %v", waited, shortWait)
+		if waited := time.Since(start); waited < writeWait {
+			t.Errorf("failed after %v, want at least %v", waited, writeWait)
 		}
 		wantError(t, err, sqldriver.ErrBusy)
-		for _, part := range []string{"wait_test.go:", "TestTheOuterContextInATransaction", "not the outer context", shortWait.String()} {
+		for _, part := range []string{"wait_test.go:", "TestTheOuterContextInATransaction", "not the outer context", writeWait.String()} {
 			if !strings.Contains(err.Error(), part) {
 				t.Errorf("the error lacks %q: %v", part, err)
 			}
@@ -38,7 +42,7 @@ func TestTheOuterContextInATransaction(t *testing.T) {
 
 func TestTheHolderIsNamed(t *testing.T) {
 	t.Parallel()
-	b := onSQLite(t, sqldriver.Options{WriteWait: shortWait})
+	b := onSQLite(t, sqldriver.Options{WriteWait: writeWait})
 	tx := mustBegin(t, t.Context(), b.SQL())
 	err := b.add(t.Context(), 1)
 	wantError(t, err, sqldriver.ErrBusy)
@@ -56,7 +60,7 @@ func TestTheHolderIsNamed(t *testing.T) {
 
 func TestConnectionsRunOut(t *testing.T) {
 	t.Parallel()
-	onEach(t, sqldriver.Options{WriteWait: 2 * time.Second}, func(t *testing.T, b bed) {
+	onEach(t, sqldriver.Options{WriteWait: 5 * time.Second}, func(t *testing.T, b bed) {
 		if err := b.add(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
