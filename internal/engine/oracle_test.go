@@ -2,7 +2,9 @@ package engine_test
 
 import (
 	"slices"
+	"testing"
 
+	"github.com/capebase/capebase/internal/dbtest"
 	"github.com/capebase/capebase/internal/predicate"
 )
 
@@ -58,4 +60,28 @@ func directClaim(e *predicate.Expr, claim any, v predicate.Value) predicate.Trut
 		return predicate.Maybe
 	}
 	return yesIf(slices.ContainsFunc(values, func(candidate predicate.Value) bool { return candidate.String() == v.String() }))
+}
+
+// TestUnfolded holds that nothing is allowed, on either side, by what still speaks of the caller.
+func TestUnfolded(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, dbtest.New(t, dbtest.SQLite))
+	table := rulesTable()
+	b.createRules(t, table)
+	s := newSource(1, kindsOf(table))
+	rows := [][]predicate.Value{s.row(0), s.row(1)}
+	b.insert(t, table, rows)
+	owner := &predicate.Expr{Op: predicate.Owner, Column: 5, Kind: predicate.Text}
+	unknown := []*predicate.Expr{
+		{Op: predicate.SignedIn}, {Op: predicate.HasRole, Names: []string{"admin"}}, owner, {Op: predicate.Unknown}, {Op: predicate.Invalid},
+		{Op: predicate.Claim, Column: 5, Kind: predicate.Text, Names: []string{"text"}}, {Op: predicate.Not, Args: []*predicate.Expr{owner}},
+	}
+	trees := append([]*predicate.Expr{{Op: predicate.And}, {Op: predicate.Or}}, unknown...)
+	c := &tally{truth: make(map[predicate.Truth]int), seen: make(map[string]int)}
+	if difference := b.compare(t.Context(), table, rows, honest(), trees, c); difference != "" {
+		t.Error(difference)
+	}
+	if want := len(unknown) * len(rows); c.truth[predicate.Maybe] != want {
+		t.Errorf("%d are unknown, want %d", c.truth[predicate.Maybe], want)
+	}
 }
