@@ -27,9 +27,19 @@ func (c *comparison) warn(format string, args ...any) {
 }
 
 // steps returns the statements in the order in which they can run.
-func (c *comparison) steps() []string {
-	return slices.Concat(c.schemas, c.creates, c.adds, c.indexes, c.constraints)
+func (c *comparison) steps(own bool) []Step {
+	var steps []Step
+	for _, statement := range slices.Concat(c.schemas, c.creates, c.adds, c.indexes) {
+		steps = append(steps, Step{SQL: statement, Own: own})
+	}
+	for _, statement := range c.constraints {
+		steps = append(steps, Step{SQL: statement, Own: own, hint: constraintHint})
+	}
+	return steps
 }
+
+// constraintHint is for the rows, or the types, of a table that was made without the constraint.
+const constraintHint = `change what stands against it first, or take the check or the foreign key (constraint:-) out of the gorm tag`
 
 // run compares every table, and leaves its notes on the models' columns.
 func (c *comparison) run() {

@@ -43,6 +43,8 @@ type Plan struct {
 type Step struct {
 	SQL string
 	Own bool // it makes one of CapeBase's own tables
+
+	hint string // what to do when it fails
 }
 
 // MissingError says that a database lacks what the mode forbids to add.
@@ -176,6 +178,9 @@ func (p *planner) apply(ctx context.Context, s *session, plan *Plan, logger *slo
 	for i, step := range plan.Steps {
 		logger.InfoContext(ctx, "database: migrating", "sql", step.SQL)
 		err := s.exec(ctx, step.SQL)
+		if err != nil && step.hint != "" {
+			err = fmt.Errorf("%w; %s", err, step.hint)
+		}
 		switch {
 		case err == nil:
 		case p.system.atomic():
@@ -207,9 +212,7 @@ func (p *planner) plan(ctx context.Context, s *session) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, step := range own.steps() {
-		plan.Steps = append(plan.Steps, Step{SQL: step, Own: true})
-	}
+	plan.Steps = own.steps(true)
 	for _, row := range rows {
 		plan.Steps = append(plan.Steps, Step{SQL: row, Own: true})
 	}
@@ -217,9 +220,7 @@ func (p *planner) plan(ctx context.Context, s *session) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, step := range theirs.steps() {
-		plan.Steps = append(plan.Steps, Step{SQL: step})
-	}
+	plan.Steps = append(plan.Steps, theirs.steps(false)...)
 	plan.Warnings = append(warnings, theirs.warnings...)
 	return plan, nil
 }
