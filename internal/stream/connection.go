@@ -1,0 +1,278 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/capebase/capebase/auth"
+	"github.com/capebase/capebase/internal/caller"
+	"github.com/capebase/capebase/internal/problem"
+)
+
+// connection is one client's stream, with all its feeds. Its loop owns it; others only tell and cut it.
+type connection struct {
+	server  *Server
+	request *http.Request // whose credentials are checked; its context lives as long as the connection
+	owner   string        // whom it counts for, by the registry's lock
+	out     output
+	feeds   []*feed
+	ready   chan struct{} // receives from the hub when a feed has something
+
+	identity atomic.Pointer[auth.Identity]
+	asked    atomic.Uint32 // of the loop, by others
+	signal   chan struct{} // receives after asked was set
+	commands chan command  // of a WebSocket client; nil for SSE
+
+	cancel    context.CancelFunc
+	interrupt func() // makes writes fail, also one that blocks
+
+	checkAt time.Time // when the authenticators are asked again
+}
+
+// What others ask of a connection.
+const (
+	recheck uint32 = 1 << iota
+	rebase
+)
+
+// command is a WebSocket client's message, or the end of them.
+type command interface {
+	run(ctx context.Context, c *connection) error
+}
+
+// output writes what feeds have to say. Its methods collect; drain writes.
+type output interface {
+	// A cursor is "" where the client is to keep the one that it has.
+	ready(f *feed, cursor string)
+	change(f *feed, data []byte, cursor string)
+	snapshotEnd(f *feed, cursor string)
+	reset(f *feed, reason, cursor string)
+	heartbeat(f *feed, cursor string)
+	problem(f *feed, p *problem.Error) // f is nil when the connection ends with it
+
+	collected() int // bytes
+	drain() error
+	quiet() time.Duration // since something was written
+	alive()               // a sign of life where there is no feed to give one
+}
+
+// errEnded ends a connection of a server that is shutting down.
+var errEnded = errors.New("the server is shutting down")
+
+// keptBuffer is the largest buffer that a pool keeps, and chunk what is written under one deadline.
+const (
+	keptBuffer = 64 << 10
+	chunk      = 16 << 10
+)
+
+// newConnection prepares a connection for the request's caller. The context is done when the connection is cut.
+func (s *Server) newConnection(r *http.Request, interrupt func()) (*connection, context.Context) {
+	ctx, cancel := context.WithCancel(r.Context())
+	c := &connection{
+		server:    s,
+		request:   r,
+		ready:     make(chan struct{}, 1),
+		signal:    make(chan struct{}, 1),
+		cancel:    cancel,
+		interrupt: interrupt,
+	}
+	c.scheduleCheck()
+	id := auth.From(ctx)
+	c.identity.Store(&id)
+	c.owner = ownerOf(ctx, id)
+	return c, ctx
+}
+
+// scheduleCheck sets when the authenticators are asked again, not at the same time for all who connected together.
+func (c *connection) scheduleCheck() {
+	every := c.server.limits.Recheck
+	c.checkAt = time.Now().Add(every - rand.N(every/8+1)) //nolint:gosec // nobody gains by guessing it
+}
+
+// caller is the context's caller as it is now.
+func (c *connection) caller() context.Context {
+	return auth.With(c.request.Context(), *c.identity.Load())
+}
+
+// close gives back what the connection holds.
+func (c *connection) close() {
+	for _, f := range c.feeds {
+		f.close()
+	}
+	c.server.leave(c)
+}
+
+// tell asks the loop for something.
+func (c *connection) tell(what uint32) {
+	c.asked.Or(what)
+	select {
+	case c.signal <- struct{}{}:
+	default: // it has not looked yet
+	}
+}
+
+// cut ends the connection at once.
+func (c *connection) cut() {
+	c.cancel()
+	c.interrupt()
+}
+
+// run serves the feeds until the client is gone, the server ends, or an error is the client's to know: a *problem.Error
+// or a *closing.
+func (c *connection) run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		if err := c.attend(ctx); err != nil {
+			return err
+		}
+		again, err := c.round(ctx)
+		if err == nil {
+			err = c.out.drain()
+		}
+		if err != nil {
+			return err
+		}
+		if c.ended() {
+			return errEnded // all that was queued is written; a client that lags can resume
+		}
+		if again {
+			timer.Reset(0)
+		} else {
+			timer.Reset(time.Until(c.due()))
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.server.ending:
+		case <-c.ready:
+		case <-c.signal:
+		case <-timer.C:
+		case command := <-c.commands:
+			if err := command.run(ctx, c); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (c *connection) ended() bool {
+	select {
+	case <-c.server.ending:
+		return true
+	default:
+		return false
+	}
+}
+
+// round lets each feed go one step, and says that the connection lives when it was quiet. It tells whether there is more
+// to do at once.
+func (c *connection) round(ctx context.Context) (again bool, err error) {
+	for _, f := range c.feeds {
+		more, err := f.step(ctx)
+		if err != nil {
+			return false, err
+		}
+		again = again || more
+	}
+	if !again && c.out.quiet() >= c.server.limits.Heartbeat {
+		for _, f := range c.feeds {
+			f.heartbeat()
+		}
+		c.out.alive()
+	}
+	return again, nil
+}
+
+// due is when the loop has something to do without being woken.
+func (c *connection) due() time.Time {
+	due := time.Now().Add(c.server.limits.Heartbeat - c.out.quiet())
+	earlier := func(t time.Time) {
+		if !t.IsZero() && t.Before(due) {
+			due = t
+		}
+	}
+	earlier(c.checkAt)
+	earlier(c.identity.Load().Expires)
+	for _, f := range c.feeds {
+		earlier(f.retryAt)
+	}
+	return due
+}
+
+// attend does what others asked for, and checks the identity when its time has come.
+func (c *connection) attend(ctx context.Context) error {
+	asked := c.asked.Swap(0)
+	if asked&rebase != 0 {
+		for _, f := range c.feeds {
+			if err := f.restart(ctx, unknownCursor); err != nil {
+				return err
+			}
+		}
+	}
+	if asked&recheck != 0 || c.expired() || !time.Now().Before(c.checkAt) {
+		return c.check(ctx)
+	}
+	return nil
+}
+
+func (c *connection) expired() bool {
+	expires := c.identity.Load().Expires
+	return !expires.IsZero() && !time.Now().Before(expires)
+}
+
+// checkTime bounds how long an authenticator may hold a stream up.
+const checkTime = 10 * time.Second
+
+// check asks the authenticators again. Nothing is sent meanwhile: the answer may be that nothing may be.
+func (c *connection) check(ctx context.Context) error {
+	s := c.server
+	c.scheduleCheck()
+	if err := s.checks.acquire(ctx); err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, checkTime)
+	id, err := s.authenticate(c.request.WithContext(limited))
+	cancel()
+	s.checks.release()
+	if errors.Is(err, problem.New(problem.Unauthenticated, "")) {
+		return err
+	}
+	if err != nil {
+		if c.expired() {
+			return errExpired()
+		}
+		s.logger.WarnContext(ctx, "the identity of a stream cannot be checked", "error", err, "request", caller.RequestOf(ctx).ID)
+		return nil // a session store that is down ends nothing
+	}
+	return c.become(ctx, id)
+}
+
+func errExpired() error {
+	return problem.New(problem.Unauthenticated, "the credentials have expired")
+}
+
+// become makes id the caller. Feeds that show the same go on, the others are reset.
+func (c *connection) become(ctx context.Context, id auth.Identity) error {
+	signedOut := c.identity.Load().ID != "" && id.ID == ""
+	c.identity.Store(&id)
+	switch {
+	case signedOut:
+		return problem.New(problem.Unauthenticated, "the credentials are no longer valid")
+	case c.expired():
+		return errExpired()
+	}
+	caller := c.caller()
+	for _, f := range c.feeds {
+		if f.see(caller) {
+			if err := f.restart(ctx, identityChanged); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

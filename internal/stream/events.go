@@ -1,0 +1,243 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/capebase/capebase/auth"
+	"github.com/capebase/capebase/internal/caller"
+	"github.com/capebase/capebase/internal/problem"
+)
+
+// serveEvents answers with server-sent events until the client is gone, or with a problem.
+func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, res *resource) {
+	if err := s.events(w, r, res); err != nil {
+		s.fail(w, r, err)
+	}
+}
+
+// events returns an error while the answer has not begun.
+func (s *Server) events(w http.ResponseWriter, r *http.Request, res *resource) error {
+	wants, p, err := s.parse(r, res)
+	if err != nil {
+		return err
+	}
+	out := &eventOutput{server: s, w: w, control: http.NewResponseController(w)}
+	if r.Method == http.MethodHead {
+		out.header()
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	c, ctx := s.newConnection(r, out.interrupt)
+	defer c.cancel()
+	if err := s.enter(c); err != nil {
+		return err
+	}
+	defer c.close()
+	if err := c.attend(ctx); err != nil {
+		return err
+	}
+	f := c.newFeed(c.caller(), "", wants, p)
+	st, err := f.plan(ctx)
+	if err != nil {
+		return err
+	}
+	if err := out.open(); err != nil {
+		return err
+	}
+	c.out, c.feeds = out, []*feed{f}
+	err = f.begin(ctx, st)
+	if err == nil {
+		err = c.run(ctx)
+	}
+	out.end(ctx, err)
+	return nil
+}
+
+// fail answers with the problem in err.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	e := s.problem(r.Context(), err)
+	if auth.From(r.Context()).ID == "" {
+		e = e.ForAnonymous()
+	}
+	e.Write(w, caller.RequestOf(r.Context()).ID)
+}
+
+// problem is what the client may know of err; the log gets the rest.
+func (s *Server) problem(ctx context.Context, err error) *problem.Error {
+	var e *problem.Error
+	if !errors.As(err, &e) {
+		e = problem.Wrap(problem.Internal, "something went wrong; the log has the request's id", err)
+	}
+	if e.Status >= http.StatusInternalServerError && ctx.Err() == nil {
+		s.logger.ErrorContext(ctx, "stream failed", "error", err, "request", caller.RequestOf(ctx).ID)
+	}
+	return e
+}
+
+// eventOutput writes server-sent events.
+type eventOutput struct {
+	server  *Server
+	w       http.ResponseWriter
+	control *http.ResponseController
+	buffer  *[]byte // nil when there is nothing to write
+	written time.Time
+
+	mu      sync.Mutex // deadlines are set by the loop, and by who cuts the connection
+	blocked bool       // by interrupt
+	blind   bool       // the writer knows no deadlines
+}
+
+// header sets what proxies and browsers must know. X-Accel-Buffering is nginx's.
+func (o *eventOutput) header() {
+	h := o.w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no")
+}
+
+// open begins the answer. It fails where a middleware's writer hides that the connection can be flushed.
+func (o *eventOutput) open() error {
+	// The server's time-outs are for requests and answers that end.
+	if err := o.control.SetReadDeadline(time.Time{}); err != nil {
+		o.unseeing(err)
+	}
+	o.header()
+	o.deadline(time.Now().Add(o.server.limits.WriteTimeout))
+	if err := o.control.Flush(); errors.Is(err, http.ErrNotSupported) {
+		for _, name := range [...]string{"Content-Type", "X-Accel-Buffering"} {
+			o.w.Header().Del(name)
+		}
+		return fmt.Errorf("a middleware's http.ResponseWriter has neither Flush nor Unwrap: %w", err)
+	}
+	o.written = time.Now()
+	return nil
+}
+
+func (o *eventOutput) unseeing(err error) {
+	o.blind = true
+	o.server.blind.Do(func() {
+		o.server.logger.Warn("a middleware's http.ResponseWriter has no Unwrap: clients that stop reading keep their streams", "error", err)
+	})
+}
+
+// deadline bounds the next write; the zero time lifts it.
+func (o *eventOutput) deadline(at time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.blocked || o.blind {
+		return
+	}
+	if err := o.control.SetWriteDeadline(at); err != nil {
+		o.unseeing(err)
+	}
+}
+
+// interrupt makes a write that blocks fail, and all later ones.
+func (o *eventOutput) interrupt() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.blocked = true
+	_ = o.control.SetWriteDeadline(time.Unix(1, 0)) // where it is not possible there is nothing else to do
+}
+
+var errWrite = errors.New("stream: the client does not take what is sent")
+
+// drain writes what was collected, a chunk under each deadline.
+func (o *eventOutput) drain() error {
+	if o.buffer == nil {
+		return nil
+	}
+	defer o.release()
+	for rest := *o.buffer; len(rest) > 0; {
+		n := min(len(rest), chunk)
+		o.deadline(time.Now().Add(o.server.limits.WriteTimeout))
+		if _, err := o.w.Write(rest[:n]); err != nil {
+			return fmt.Errorf("%w: %w", errWrite, err)
+		}
+		rest = rest[n:]
+	}
+	if err := o.control.Flush(); err != nil {
+		return fmt.Errorf("%w: %w", errWrite, err)
+	}
+	o.written = time.Now()
+	o.deadline(time.Time{}) // HTTP/2 ends a stream at its deadline, written to or not
+	return nil
+}
+
+func (o *eventOutput) release() {
+	if cap(*o.buffer) <= 2*keptBuffer {
+		*o.buffer = (*o.buffer)[:0]
+		o.server.buffers.Put(o.buffer)
+	}
+	o.buffer = nil
+}
+
+func (o *eventOutput) collected() int {
+	if o.buffer == nil {
+		return 0
+	}
+	return len(*o.buffer)
+}
+
+func (o *eventOutput) quiet() time.Duration { return time.Since(o.written) }
+
+// event collects one; an empty name is the one that onmessage gets.
+func (o *eventOutput) event(name, cursor string, data []byte) {
+	if o.buffer == nil {
+		o.buffer = o.server.buffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // New makes nothing else
+	}
+	b := *o.buffer
+	if name != "" {
+		b = append(append(append(b, "event: "...), name...), '\n')
+	}
+	if cursor != "" {
+		b = append(append(append(b, "id: "...), cursor...), '\n')
+	}
+	b = append(append(append(b, "data: "...), data...), '\n', '\n')
+	*o.buffer = b
+}
+
+func (o *eventOutput) ready(_ *feed, cursor string) { o.event("ready", cursor, []byte("{}")) }
+
+func (o *eventOutput) change(_ *feed, data []byte, cursor string) { o.event("", cursor, data) }
+
+func (o *eventOutput) snapshotEnd(_ *feed, cursor string) {
+	o.event("snapshot-end", cursor, []byte("{}"))
+}
+
+func (o *eventOutput) reset(_ *feed, reason, cursor string) {
+	o.event("reset", cursor, []byte(`{"reason":"`+reason+`"}`))
+}
+
+func (o *eventOutput) heartbeat(_ *feed, cursor string) { o.event("cursor", cursor, []byte("{}")) }
+
+// alive has nothing to add: the feed's heartbeat was written.
+func (o *eventOutput) alive() {}
+
+func (o *eventOutput) problem(_ *feed, p *problem.Error) { o.event("problem", "", problemJSON(p)) }
+
+// problemJSON writes a problem without line breaks.
+func problemJSON(p *problem.Error) []byte {
+	data, err := json.Marshal(p)
+	if err != nil { // a struct of strings cannot fail
+		return []byte(`{"status":500,"code":"internal"}`)
+	}
+	return data
+}
+
+// end tells the client why the stream ends, where it is not the client that ended it.
+func (o *eventOutput) end(ctx context.Context, err error) {
+	if ctx.Err() == nil && !errors.Is(err, errEnded) && !errors.Is(err, errWrite) {
+		o.problem(nil, o.server.problem(ctx, err).For(caller.RequestOf(ctx).ID))
+	}
+	if err := o.drain(); err != nil {
+		o.server.logger.DebugContext(ctx, "a stream broke off", "error", err, "request", caller.RequestOf(ctx).ID)
+	}
+	o.deadline(time.Now().Add(o.server.limits.WriteTimeout)) // for net/http's last bytes
+}
