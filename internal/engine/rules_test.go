@@ -147,10 +147,10 @@ func wanted() []string {
 }
 
 const (
-	rowsEach    = 24            // rows that lie in the table at a time
-	treesEach   = 20            // trees in a statement
-	generations = 20            // fillings of the table
-	whereEvery  = 5 * treesEach // of so many trees one statement is also asked with WHERE, which costs more to plan
+	rowsEach    = 24             // rows that lie in the table at a time
+	treesEach   = 20             // trees in a statement
+	generations = 20             // fillings of the table
+	whereEvery  = 10 * treesEach // of so many trees one statement is also asked with WHERE, which costs more to plan
 )
 
 // generation fills the table anew and compares batches of trees. It returns the first difference, if any.

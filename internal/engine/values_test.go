@@ -169,7 +169,7 @@ func (b *bed) testEdges(t *testing.T, name string, c columnType) (pairs int) {
 	const batch = 40
 	for len(conditions) > 0 {
 		some := conditions[:min(batch, len(conditions))]
-		if difference := b.compareEdges(t, table, rows, some); difference != "" {
+		if difference := b.compareEdges(t, table, rows, some, pairs); difference != "" {
 			t.Fatal(difference)
 		}
 		pairs += len(some)
@@ -178,9 +178,9 @@ func (b *bed) testEdges(t *testing.T, name string, c columnType) (pairs int) {
 	return pairs
 }
 
-func (b *bed) compareEdges(t *testing.T, table *engine.Table, rows [][]predicate.Value, conditions []*predicate.Expr) string {
+func (b *bed) compareEdges(t *testing.T, table *engine.Table, rows [][]predicate.Value, conditions []*predicate.Expr, before int) string {
 	t.Helper()
-	c := &tally{truth: make(map[predicate.Truth]int), seen: make(map[string]int)}
+	c := &tally{trees: before, truth: make(map[predicate.Truth]int), seen: make(map[string]int)}
 	return b.compare(t.Context(), table, rows, honest(), conditions, c)
 }
 
