@@ -118,7 +118,7 @@ func open(ctx context.Context, s settings) (*engine.Backend, error) {
 		Writer:  writer, Reader: reader,
 		Writers: 1, Readers: max(4, 2*runtime.NumCPU()),
 		BeginRead: "BEGIN", BeginWrite: "BEGIN IMMEDIATE",
-		Embedded: true, TextDecimals: true,
+		Embedded: true,
 		Refresh: "SELECT 1 FROM sqlite_schema LIMIT 1",
 		Gorm:    func(db *sql.DB) gorm.Dialector { return gormlite.OpenDB(db) },
 	}, nil

@@ -43,8 +43,6 @@ type Backend struct {
 	// CachesStatements is set where the driver's connections prepare and cache what their QueryContext and ExecContext are
 	// given, so that to prepare before would cost a round trip more.
 	CachesStatements bool
-	// TextDecimals is set where decimals are kept and compared as text: equality is all that can be asked of them.
-	TextDecimals bool
 	// Statements bounds the prepared statements that are kept for each connection; 0 is 256.
 	Statements int
 	// Gorm makes GORM's dialector over the wrapped pool.

@@ -47,7 +47,7 @@ func (p *parser) topLevel(f *model.Field, location, value string) *predicate.Exp
 	c, operand, foreign := cutOperator(value)
 	switch {
 	case foreign:
-		p.mistake(location, "%s: %s; the operators are %s", f.Name, foreignOperator, strings.Join(p.limits.allowed(f), ", "))
+		p.mistake(location, "%s: %s; the operators are %s", f.Name, foreignOperator, strings.Join(allowed(f), ", "))
 		return nil
 	case c.operator == "":
 		c.operator = "eq"

@@ -30,7 +30,7 @@ func FilterParameters(m *model.Model, limits Limits) []*huma.Param {
 	var params []*huma.Param
 	for _, f := range m.Fields {
 		if visible(f) && !slices.Contains(reserved(), f.Name) {
-			params = append(params, fieldParameter(f, limits))
+			params = append(params, fieldParameter(f))
 		}
 	}
 	key := m.Fields[m.Table.Key[0]]
@@ -46,12 +46,12 @@ func FilterParameters(m *model.Model, limits Limits) []*huma.Param {
 	return params
 }
 
-func fieldParameter(f *model.Field, limits Limits) *huma.Param {
+func fieldParameter(f *model.Field) *huma.Param {
 	schema := &huma.Schema{AnyOf: []*huma.Schema{
 		{Type: huma.TypeString},
 		{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString}},
 	}}
-	operators := strings.Join(limits.allowed(f), "`, `")
+	operators := strings.Join(allowed(f), "`, `")
 	param := parameterOf(f.Name, schema, exampleOf(f.Kind), fmt.Sprintf(
 		"Rows whose %s (%s) satisfies `operator.value` or `not.operator.value`, with one of the operators `%s`. A value "+
 			"alone means `eq`. Given more than once, all hold.", f.Name, f.Kind, operators))
@@ -64,7 +64,7 @@ func fieldParameter(f *model.Field, limits Limits) *huma.Param {
 func orderParameter(m *model.Model, limits Limits) *huma.Param {
 	var names []string
 	for _, f := range m.Fields {
-		if visible(f) && limits.sortable(f) {
+		if visible(f) && sortable(f) {
 			names = append(names, f.Name, `"`+f.Name+`"`)
 		}
 	}

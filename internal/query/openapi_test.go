@@ -56,9 +56,6 @@ func TestParametersOfAField(t *testing.T) {
 	if !strings.Contains(task.Description, "`like`") || strings.Contains(find(t, Parameters(m, Limits{}), "id").Description, "`like`") {
 		t.Error("operators are not the kind's")
 	}
-	if description := find(t, Parameters(m, Limits{TextDecimals: true}), "cost").Description; strings.Contains(description, "`gt`") {
-		t.Error(description)
-	}
 	limit := find(t, Parameters(m, Limits{Page: 7, MaxPage: 70}), "limit").Schema
 	if *limit.Minimum != 0 || *limit.Maximum != 70 || limit.Default != 7 {
 		t.Errorf("%+v", limit)
@@ -80,7 +77,7 @@ func find(t *testing.T, params []*huma.Param, name string) *huma.Param {
 func TestOrderPattern(t *testing.T) {
 	t.Parallel()
 	m := parseModel(t, sample{})
-	for _, limits := range []Limits{{}, {TextDecimals: true, Orders: 3}} {
+	for _, limits := range []Limits{{}, {Orders: 3}} {
 		pattern := regexp.MustCompile(find(t, Parameters(m, limits), "order").Schema.Pattern)
 		rapid.Check(t, func(t *rapid.T) {
 			piece := rapid.SampledFrom([]string{
@@ -110,7 +107,6 @@ func TestParametersWithoutOrder(t *testing.T) {
 		want   []string
 	}{
 		{Limits{}, []string{"amount", "and", "or", "not.and", "not.or", "order", "limit", "offset"}},
-		{Limits{TextDecimals: true}, []string{"amount", "and", "or", "not.and", "not.or", "limit", "offset"}},
 	} {
 		var names []string
 		for _, param := range Parameters(m, c.limits) {

@@ -35,16 +35,13 @@ func isForeign(name string) bool {
 }
 
 // allowed lists the operators of a field.
-func (l Limits) allowed(f *model.Field) []string {
+func allowed(f *model.Field) []string {
 	switch f.Kind {
 	case predicate.Text:
 		return operators()
 	case predicate.JSON:
 		return []string{"is"}
 	case predicate.Bool:
-		return []string{"eq", "neq", "in", "is"}
-	}
-	if f.Kind == predicate.Decimal && l.TextDecimals {
 		return []string{"eq", "neq", "in", "is"}
 	}
 	return []string{"eq", "neq", "gt", "gte", "lt", "lte", "in", "is"}
@@ -72,7 +69,7 @@ func (p *parser) leaf(f *model.Field, c condition, location, prefix string) *pre
 		p.fatal("query", "expected at most %d conditions", p.limits.Terms)
 		return nil
 	}
-	if allowed := p.limits.allowed(f); !slices.Contains(allowed, c.operator) {
+	if allowed := allowed(f); !slices.Contains(allowed, c.operator) {
 		p.mistake(location, "%s%s is of kind %s and has no operator %s; use %s", prefix, f.Name, f.Kind, c.operator, strings.Join(allowed, ", "))
 		return nil
 	}

@@ -96,8 +96,8 @@ func (s *scanner) direction() (Term, error) {
 // orderColumn finds the column of a term; -1 after a mistake.
 func (p *parser) orderColumn(location, name string, character int, earlier []Term) int {
 	f, ok := p.field(name)
-	if !ok || !p.limits.sortable(f) {
-		p.mistake(location, "character %d: expected a field to order by: %s", character, p.fields(p.limits.sortable))
+	if !ok || !sortable(f) {
+		p.mistake(location, "character %d: expected a field to order by: %s", character, p.fields(sortable))
 		return -1
 	}
 	for _, term := range earlier {
@@ -109,6 +109,6 @@ func (p *parser) orderColumn(location, name string, character int, earlier []Ter
 }
 
 // sortable tells whether the databases agree on an order of the field's values.
-func (l Limits) sortable(f *model.Field) bool {
-	return f.Kind != predicate.JSON && (f.Kind != predicate.Decimal || !l.TextDecimals)
+func sortable(f *model.Field) bool {
+	return f.Kind != predicate.JSON
 }

@@ -147,7 +147,7 @@ func (w writer) field(usable func(*model.Field) bool) *model.Field {
 
 // leaf draws an operator and what it is given; within a group values are quoted where they must be.
 func (w writer) leaf(f *model.Field, grouped bool) (operator, operand string, e *predicate.Expr) {
-	operator = rapid.SampledFrom(Limits{}.allowed(f)).Draw(w.T, "operator")
+	operator = rapid.SampledFrom(allowed(f)).Draw(w.T, "operator")
 	e = &predicate.Expr{Column: f.Column, Kind: f.Kind}
 	switch operator {
 	case "is":
@@ -276,7 +276,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%q: a filter beside an error", raw)
 			}
 		}
-		q, err := Parse(raw, m, Limits{TextDecimals: true})
+		q, err := Parse(raw, m, Limits{})
 		if err != nil {
 			checkProblem(t, raw, err)
 			return
@@ -295,7 +295,7 @@ func FuzzParse(f *testing.F) {
 		if strings.ContainsAny(written, "<> \"\r\n") {
 			t.Fatalf("%q: %s would break a header", raw, written)
 		}
-		again, err := Parse(written, m, Limits{TextDecimals: true, Length: 1 << 20})
+		again, err := Parse(written, m, Limits{Length: 1 << 20})
 		if err != nil {
 			t.Fatalf("%q: %s: %v", raw, written, err)
 		}

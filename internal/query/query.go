@@ -28,8 +28,6 @@ type Limits struct {
 	Pattern   int // code points of a like or ilike; default 1,000
 	Wildcards int // any-text wildcards in one pattern; default 20
 	Orders    int // terms of order=; default 10
-	// TextDecimals is for databases that keep decimals as text: equality is all that they can tell of them.
-	TextDecimals bool
 }
 
 func (l Limits) withDefaults() Limits {

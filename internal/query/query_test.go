@@ -320,24 +320,6 @@ func TestParseLimits(t *testing.T) {
 	}
 }
 
-func TestParseTextDecimals(t *testing.T) {
-	t.Parallel()
-	m := parseModel(t, sample{})
-	limits := Limits{TextDecimals: true}
-	for _, raw := range []string{"cost=1.5", "cost=neq.1", "cost=in.(1,2)", "cost=is.null"} {
-		if _, err := Parse(raw, m, limits); err != nil {
-			t.Errorf("%s: %v", raw, err)
-		}
-	}
-	for _, raw := range []string{"cost=gt.1", "cost=lte.1", "order=cost", "cost=like.1"} {
-		if _, err := Parse(raw, m, Limits{}); err != nil && !strings.Contains(raw, "like") {
-			t.Errorf("%s: %v", raw, err)
-		}
-		_, err := Parse(raw, m, limits)
-		checkProblem(t, raw, err)
-	}
-}
-
 func TestParseFilter(t *testing.T) {
 	t.Parallel()
 	m := parseModel(t, sample{})

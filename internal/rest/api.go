@@ -25,7 +25,6 @@ type Settings struct {
 	TrustedProxies []netip.Prefix
 	Body           int64 // bytes
 	Page, MaxPage  int
-	TextDecimals   bool // the database keeps decimals as text
 }
 
 // API is the HTTP side of a backend. Routes are added before it serves.
