@@ -235,7 +235,7 @@ func (w writer) order() (string, []Term) {
 	var terms []Term
 	var texts []string
 	for range rapid.IntRange(1, 4).Draw(w.T, "terms") {
-		f := w.field(Limits{}.sortable)
+		f := w.field(sortable)
 		if slices.ContainsFunc(terms, func(term Term) bool { return term.Column == f.Column }) {
 			continue
 		}
