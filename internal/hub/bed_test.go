@@ -225,7 +225,7 @@ func text(m Message) string {
 	return fmt.Sprintf("%d/%d from %d to shape %d: %s %q", m.Position, m.Nonce, m.Source, m.Shape, m.Kind, m.Data)
 }
 
-func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) } //nolint:gosec // a test's
+func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
 
 // checkEmpty finds what closed subscriptions left behind.
 func checkEmpty(t interface{ Errorf(string, ...any) }, h *Hub) {

@@ -37,7 +37,7 @@ func (h *Hub) attach(s *Subscription, shapes []Shape) {
 		g := h.enter(shape, views[i])
 		h.mu.Lock()
 		s.members[i] = membership{g, len(g.members)}
-		g.members = append(g.members, member{s, int32(i)}) //nolint:gosec // far fewer shapes than that
+		g.members = append(g.members, member{s, int32(i)})
 		h.mu.Unlock()
 	}
 	h.mu.Lock()

@@ -101,7 +101,9 @@ func (s *Subscription) Ready() <-chan struct{} { return s.ready }
 // Take empties the queue into buffer, which it grows as needed, in the order of positions. All messages up to mark have
 // now been taken and none above, so mark is a cursor to resume from; it moves on with the head when there was nothing
 // for this subscription. When lagging is true there will be no more: the reader takes what is above mark from the
-// journal by Match, or asks to Rejoin, at once if it likes. After Close there is nothing.
+// journal by Match, or asks to Rejoin, at once if it likes; it does not Take meanwhile. After Close there is nothing.
+//
+// A message's own mark is a cursor too once the messages of that position were handed on for all shapes that see it.
 func (s *Subscription) Take(buffer []Message) (messages []Message, mark Mark, isLagging bool) {
 	// First, so that all up to done is in the queue. What the publisher adds meanwhile stays there: an event that
 	// comes through several shapes might be there by half. Its wake-up is still to come.
@@ -145,7 +147,7 @@ func (s *Subscription) Match(buffer []Message, e *Event) []Message {
 			continue
 		}
 		if m, ok := g.message(g.view.kind(e), e); ok {
-			m.Shape = int32(i) //nolint:gosec // bounded by Subscribe
+			m.Shape = int32(i)
 			messages = append(messages, m)
 		}
 	}
