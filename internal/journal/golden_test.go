@@ -33,8 +33,14 @@ func TestStatementsAreTheGoldenOnes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if hideEpoch(got) != hideEpoch(string(want)) {
-				t.Errorf("the statements are not those of %s; see what changed, and if it is right, run the test with -update:\n%s", file, got)
+			gotLines, wantLines := strings.Split(hideEpoch(got), "\n"), strings.Split(hideEpoch(string(want)), "\n")
+			for i := range min(len(gotLines), len(wantLines)) {
+				if gotLines[i] != wantLines[i] {
+					t.Fatalf("line %d is not that of %s; if that is right, run the test with -update:\n%s\nwas:\n%s", i+1, file, gotLines[i], wantLines[i])
+				}
+			}
+			if len(gotLines) != len(wantLines) {
+				t.Errorf("%d lines instead of the %d of %s; if that is right, run the test with -update", len(gotLines), len(wantLines), file)
 			}
 		})
 	}

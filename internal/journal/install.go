@@ -46,7 +46,7 @@ func (j *Journal) Check(ctx context.Context) error {
 // Statements returns what Install would run. Before the tables exist it is what is needed for them as planned.
 func (j *Journal) Statements(ctx context.Context) (statements []string, err error) {
 	err = j.db.View(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
-		p, err := j.source.plan(ctx, c)
+		p, err := j.plan(ctx, c)
 		if err == nil {
 			statements = p.statements
 		}
@@ -60,7 +60,7 @@ func (j *Journal) Statements(ctx context.Context) (statements []string, err erro
 
 func (j *Journal) install(ctx context.Context) error {
 	err := j.source.exclusive(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
-		p, err := j.source.plan(ctx, c) // again: another process may have done it
+		p, err := j.plan(ctx, c) // again: another process may have done it
 		if err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func Uninstall(ctx context.Context, db *sqldriver.DB) error {
 		return err
 	}
 	err = j.source.exclusive(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
-		statements, err := j.source.uninstall(ctx, c)
+		statements, err := j.uninstall(ctx, c)
 		if err != nil {
 			return err
 		}

@@ -42,23 +42,38 @@ func (j *Journal) Resume(ctx context.Context, token string, set uint64) (Mark, S
 	if !ok {
 		return Mark{}, Unknown, nil
 	}
-	floor, err := j.Floor(ctx)
-	if err != nil {
-		return Mark{}, Unknown, err
-	}
-	if at.Position < floor.Position {
-		return Mark{}, Expired, nil
-	}
-	nonce, there := floor.Nonce, true
-	if at.Position > floor.Position {
-		if nonce, there, err = j.source.nonce(ctx, at.Position); err != nil {
-			return Mark{}, Unknown, fmt.Errorf("journal: %w", err)
-		}
-	}
-	if !there || nonce != at.Nonce {
-		return Mark{}, Unknown, nil
+	state, _, err := j.stateOf(ctx, at)
+	if err != nil || state != OK {
+		return Mark{}, state, err
 	}
 	return at, OK, nil
+}
+
+// stateOf tells whether reading can go on after a place, and where the floor is.
+func (j *Journal) stateOf(ctx context.Context, at Mark) (State, Mark, error) {
+	var last Mark
+	for {
+		floor, err := j.Floor(ctx)
+		if err != nil {
+			return Unknown, floor, err
+		}
+		if at.Position < floor.Position {
+			return Expired, floor, nil
+		}
+		nonce, there := floor.Nonce, true
+		if at.Position > floor.Position {
+			if nonce, there, err = j.source.nonce(ctx, at.Position); err != nil {
+				return Unknown, floor, fmt.Errorf("journal: %w", err)
+			}
+		}
+		switch {
+		case there && nonce == at.Nonce:
+			return OK, floor, nil
+		case there || floor == last:
+			return Unknown, floor, nil
+		}
+		last = floor // pruned since the floor was read? Then that is another one now.
+	}
 }
 
 func (j *Journal) parseToken(token string, set uint64) (Mark, bool) {
