@@ -43,7 +43,7 @@ type Options struct {
 	// MaxEntries is the number of entries above which the oldest are pruned, whatever their age; 0: no limit.
 	MaxEntries int64
 	// Hold is the age up to which an entry is kept for a durable consumer that has not passed it; default 4 times
-	// Retention, and never less than it. Beyond it the consumer is lost.
+	// Retention (120 days where that is negative), and never less than it. Beyond it the consumer is lost.
 	Hold time.Duration
 	// Fixed forbids Run to reinstall triggers that went missing: it logs an error instead.
 	Fixed bool
@@ -70,10 +70,14 @@ func Open(db *sqldriver.DB, models []*model.Model, o Options) (*Journal, error) 
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	const retention = 30 * 24 * time.Hour
 	if o.Retention == 0 {
-		o.Retention = 30 * 24 * time.Hour
+		o.Retention = retention
 	}
-	if o.Hold == 0 {
+	switch {
+	case o.Hold <= 0 && o.Retention < 0:
+		o.Hold = 4 * retention
+	case o.Hold <= 0:
 		o.Hold = 4 * o.Retention
 	}
 	o.Hold = max(o.Hold, o.Retention)
