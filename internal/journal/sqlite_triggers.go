@@ -100,6 +100,7 @@ func (t *sqliteTable) beforeUpdate() string {
 func (t *sqliteTable) afterInsert() string {
 	return t.trigger("ai", "AFTER INSERT", "",
 		t.journalStashed("I", t.stashedIs("NEW")+" OR "+t.gone()),
+		t.unstashTwins("U", "I", t.stashedIs("NEW")+" OR "+t.gone()),
 		t.unstash("I", ""),
 		t.journal("I", "NEW", "NULL", t.image("NEW")))
 }
@@ -108,7 +109,7 @@ func (t *sqliteTable) afterUpdate() string {
 	when := t.binarySame(t.key) + " AND " + t.differs(append(append([]string{}, t.Columns...), t.Secret...))
 	var statements []string
 	if t.hasOtherUnique() {
-		statements = []string{t.journalStashed("U", t.gone()), t.unstash("U", t.gone())}
+		statements = []string{t.journalStashed("U", t.gone()), t.unstashTwins("I", "U", t.gone()), t.unstash("U", t.gone())}
 	}
 	return t.trigger("au", "AFTER UPDATE", when, append(statements, t.journal("U", "NEW", t.image("OLD"), t.image("NEW")))...)
 }
@@ -118,6 +119,7 @@ func (t *sqliteTable) afterRekey() string {
 	return t.trigger("ak", "AFTER UPDATE", t.differs(t.key),
 		t.unstashRow("OLD"),
 		t.journalStashed("U", t.stashedIs("NEW")+" OR "+t.gone()),
+		t.unstashTwins("I", "U", t.stashedIs("NEW")+" OR "+t.gone()),
 		t.unstash("U", t.stashedIs("NEW")+" OR "+t.gone()),
 		t.journal("D", "OLD", t.image("OLD"), "NULL"),
 		t.journal("I", "NEW", "NULL", t.image("NEW")))
@@ -154,6 +156,17 @@ func (t *sqliteTable) unstash(op, where string) string {
 		text += " AND (" + where + ")"
 	}
 	return text
+}
+
+// unstashTwins drops what a statement that was ignored left of an operation, where another operation stashed the same
+// row and has just journaled that it is gone.
+func (t *sqliteTable) unstashTwins(op, other, where string) string {
+	keys := make([]string, len(t.key))
+	for i, column := range sqliteStashKey(len(t.key)) {
+		keys[i] = "s." + column + " IS cape_stash." + column
+	}
+	return t.unstash(op, where) + fmt.Sprintf(" AND EXISTS (SELECT 1 FROM cape_stash s WHERE s.tbl = %s AND s.op = '%s' AND %s)",
+		sqliteText(t.recorded), other, strings.Join(keys, " AND "))
 }
 
 func (t *sqliteTable) unstashRow(row string) string {
