@@ -107,6 +107,9 @@ func (s *store) commit(table int, id int64, after row) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.tables[table][id]
+	if before == nil && after == nil {
+		return
+	}
 	if after == nil {
 		delete(s.tables[table], id)
 	} else {
@@ -318,10 +321,12 @@ func visible(ctx context.Context) *predicate.Expr {
 	return predicate.Fold(owned, predicate.Caller{ID: id.ID, Roles: id.Roles, Claims: id.Claims})
 }
 
-type option func(*Options, *httptest.Server)
+type httptestServer = httptest.Server
+
+type option func(*Options, *httptestServer)
 
 func limits(change func(*Limits)) option {
-	return func(o *Options, _ *httptest.Server) { change(&o.Limits) }
+	return func(o *Options, _ *httptestServer) { change(&o.Limits) }
 }
 
 // newBed serves a store. Alice and Bob are known by their names as tokens, root is an admin.

@@ -58,6 +58,9 @@ func (f *feed) readPage(ctx context.Context) (void bool, err error) {
 		f.retryAt = time.Now().Add(emptyPause) // the hub is further, and this database not yet
 		return false, nil
 	}
+	if c.asked.Load() != 0 {
+		return false, nil // what the page has may not be for who asked
+	}
 	var messages []hub.Message
 	taken := 0
 	for i := range events {

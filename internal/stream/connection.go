@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,12 +32,14 @@ type connection struct {
 	interrupt func() // makes writes fail, also one that blocks
 
 	checkAt time.Time // when the authenticators are asked again
+	limit   time.Time // for the client to say who it is; zero: none
 }
 
 // What others ask of a connection.
 const (
 	recheck uint32 = 1 << iota
 	rebase
+	silent // a ping was not answered
 )
 
 // command is a WebSocket client's message, or the end of them.
@@ -96,6 +99,33 @@ func (c *connection) scheduleCheck() {
 // caller is the context's caller as it is now.
 func (c *connection) caller() context.Context {
 	return auth.With(c.request.Context(), *c.identity.Load())
+}
+
+// feed finds a subscription by its id.
+func (c *connection) feed(id string) *feed {
+	for _, f := range c.feeds {
+		if f.id == id {
+			return f
+		}
+	}
+	return nil
+}
+
+// drop ends a subscription. Loops over the feeds go on with those that they began with.
+func (c *connection) drop(f *feed) {
+	f.close()
+	c.feeds = slices.DeleteFunc(slices.Clone(c.feeds), func(other *feed) bool { return other == f })
+}
+
+// survive keeps a problem of one subscription from ending the others.
+func (c *connection) survive(ctx context.Context, f *feed, err error) error {
+	var p *problem.Error
+	if f.id == "" || !errors.As(err, &p) {
+		return err
+	}
+	c.drop(f)
+	c.out.problem(f, c.server.problem(ctx, p).For(caller.RequestOf(ctx).ID))
+	return nil
 }
 
 // close gives back what the connection holds.
@@ -174,7 +204,7 @@ func (c *connection) ended() bool {
 func (c *connection) round(ctx context.Context) (again bool, err error) {
 	for _, f := range c.feeds {
 		more, err := f.step(ctx)
-		if err != nil {
+		if err := c.survive(ctx, f, err); err != nil {
 			return false, err
 		}
 		again = again || more
@@ -197,6 +227,7 @@ func (c *connection) due() time.Time {
 		}
 	}
 	earlier(c.checkAt)
+	earlier(c.limit)
 	earlier(c.identity.Load().Expires)
 	for _, f := range c.feeds {
 		earlier(f.retryAt)
@@ -209,10 +240,16 @@ func (c *connection) attend(ctx context.Context) error {
 	asked := c.asked.Swap(0)
 	if asked&rebase != 0 {
 		for _, f := range c.feeds {
-			if err := f.restart(ctx, unknownCursor); err != nil {
+			if err := c.survive(ctx, f, f.restart(ctx, unknownCursor)); err != nil {
 				return err
 			}
 		}
+	}
+	if asked&silent != 0 {
+		return &closing{statusSlow, "a ping was not answered"}
+	}
+	if !c.limit.IsZero() && !time.Now().Before(c.limit) {
+		return &closing{statusSlow, "no auth message came"}
 	}
 	if asked&recheck != 0 || c.expired() || !time.Now().Before(c.checkAt) {
 		return c.check(ctx)
@@ -230,26 +267,33 @@ const checkTime = 10 * time.Second
 
 // check asks the authenticators again. Nothing is sent meanwhile: the answer may be that nothing may be.
 func (c *connection) check(ctx context.Context) error {
-	s := c.server
 	c.scheduleCheck()
+	id, err := c.ask(ctx, c.request)
+	switch {
+	case err == nil:
+		return c.become(ctx, id)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, problem.New(problem.Unauthenticated, "")):
+		return err
+	case c.expired():
+		return errExpired()
+	}
+	// A session store that is down ends nothing.
+	c.server.logger.WarnContext(ctx, "the identity of a stream cannot be checked", "error", err, "request", caller.RequestOf(ctx).ID)
+	return nil
+}
+
+// ask asks the authenticators whose request it is.
+func (c *connection) ask(ctx context.Context, r *http.Request) (auth.Identity, error) {
+	s := c.server
 	if err := s.checks.acquire(ctx); err != nil {
-		return err
+		return auth.Identity{}, err
 	}
+	defer s.checks.release()
 	limited, cancel := context.WithTimeout(ctx, checkTime)
-	id, err := s.authenticate(c.request.WithContext(limited))
-	cancel()
-	s.checks.release()
-	if errors.Is(err, problem.New(problem.Unauthenticated, "")) {
-		return err
-	}
-	if err != nil {
-		if c.expired() {
-			return errExpired()
-		}
-		s.logger.WarnContext(ctx, "the identity of a stream cannot be checked", "error", err, "request", caller.RequestOf(ctx).ID)
-		return nil // a session store that is down ends nothing
-	}
-	return c.become(ctx, id)
+	defer cancel()
+	return s.authenticate(r.WithContext(limited))
 }
 
 func errExpired() error {
@@ -269,7 +313,7 @@ func (c *connection) become(ctx context.Context, id auth.Identity) error {
 	caller := c.caller()
 	for _, f := range c.feeds {
 		if f.see(caller) {
-			if err := f.restart(ctx, identityChanged); err != nil {
+			if err := c.survive(ctx, f, f.restart(ctx, identityChanged)); err != nil {
 				return err
 			}
 		}

@@ -40,6 +40,7 @@ type feed struct {
 	snapshot *journal.Snapshot
 
 	page    int       // entries to read from the journal next
+	beat    int64     // the position of the last heartbeat, where it is not told twice
 	retryAt time.Time // when to look at the journal or the hub again; zero: when woken
 	pause   time.Duration
 }
@@ -154,16 +155,14 @@ func (f *feed) cursor(at hub.Mark) string {
 
 // step takes what the hub has, or a page of the journal where the feed lags. again tells that there is more to take.
 func (f *feed) step(ctx context.Context) (again bool, err error) {
-	if !f.retryAt.IsZero() && time.Now().Before(f.retryAt) {
-		return false, nil
+	if f.subscription == nil || !f.retryAt.IsZero() && time.Now().Before(f.retryAt) {
+		return false, nil // it was dropped in this round, or is waiting
 	}
 	f.retryAt = time.Time{}
 	pool := &f.connection.server.messages
 	buffer := pool.Get().(*[]hub.Message) //nolint:errcheck,forcetypeassert // New makes nothing else
-	messages, mark, lagging := f.subscription.Take(*buffer)
-	void, err := f.deliver(messages, mark, true)
-	clear(messages)
-	*buffer = messages
+	lagging, void, err := f.take(ctx, buffer)
+	clear(*buffer)
 	pool.Put(buffer)
 	switch {
 	case err != nil:
@@ -176,6 +175,21 @@ func (f *feed) step(ctx context.Context) (again bool, err error) {
 		f.retryAt = time.Now().Add(settlePause) // the head moves without waking those who have no messages
 	}
 	return false, nil
+}
+
+// take delivers what the hub has.
+func (f *feed) take(ctx context.Context, buffer *[]hub.Message) (lagging, void bool, err error) {
+	subscription := f.subscription
+	messages, mark, lagging := subscription.Take(*buffer)
+	*buffer = messages
+	// What is published after a Recheck is not for who fails it: it is looked for after Take, not before.
+	if f.connection.asked.Load() != 0 {
+		if err := f.connection.attend(ctx); err != nil || f.subscription != subscription {
+			return false, false, err
+		}
+	}
+	void, err = f.deliver(messages, mark, true)
+	return lagging, void, err
 }
 
 // deliver hands messages to the output; all up to mark is then told. It is void from a gap on that calls for a new

@@ -78,7 +78,7 @@ type Limits struct {
 	Heartbeat     time.Duration // after which a quiet stream says that it lives, and how far it is; default 15 s
 	Recheck       time.Duration // after which the authenticators are asked again; default 1 min
 	AuthTime      time.Duration // for a WebSocket's auth message; default 10 s
-	Drain         time.Duration // for what is being written when streams end; default 5 s
+	Drain         time.Duration // for what is being written when a stream ends; default 5 s
 	Page          int           // journal entries that a slow reader fetches at once; default 500
 	CatchUps      int           // of those fetches at one time, in all; default 4
 	Snapshots     int           // snapshots being read at one time, in all; default 4
