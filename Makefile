@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help check test lint fuzz bench
+.PHONY: help check test lint fuzz bench soak kill
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,3 +20,9 @@ fuzz: ## every fuzz target for FUZZTIME (30s): make fuzz FUZZTIME=10m
 
 bench: ## CapeBase beside a hand-written server
 	scripts/bench
+
+soak: ## writers and subscribers under load: make soak SOAK=5m SEED=1 ENGINE=sqlite
+	SOAK=$(SOAK) SEED=$(SEED) ENGINE=$(ENGINE) scripts/soak
+
+kill: ## kill -9 under load, of the program and of database servers: make kill KILLS=20 SEED=1
+	KILLS=$(KILLS) SEED=$(SEED) ENGINE=$(ENGINE) scripts/kill

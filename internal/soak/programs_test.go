@@ -1,0 +1,95 @@
+package soak
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	"github.com/capebase/capebase/internal/dbtest"
+)
+
+// program runs scripts by the engine's own client program, a process for each.
+type program struct{ target dbtest.Target }
+
+const doneMark = "committed"
+
+func (p *program) execute(ctx context.Context, s *script) outcome {
+	command, count, mark := p.command(ctx)
+	var text strings.Builder
+	begin := "BEGIN;"
+	if p.target.Engine == dbtest.SQLite {
+		begin = ".bail on\n.timeout 20000\nBEGIN IMMEDIATE;"
+	}
+	text.WriteString(begin + "\n")
+	var kept []step // in the order of the counts that are printed
+	for i, g := range s.groups {
+		if g.savepoint {
+			fmt.Fprintf(&text, "SAVEPOINT point%d;\n", i)
+		}
+		for j := range g.steps {
+			text.WriteString(g.steps[j].inline() + ";\n")
+			if !g.undone {
+				text.WriteString(count + "\n")
+				kept = append(kept, g.steps[j])
+			}
+		}
+		switch {
+		case g.undone:
+			fmt.Fprintf(&text, "ROLLBACK TO SAVEPOINT point%d;\n", i)
+		case g.savepoint:
+			fmt.Fprintf(&text, "RELEASE SAVEPOINT point%d;\n", i)
+		}
+	}
+	if s.commit {
+		text.WriteString("COMMIT;\n" + mark + "\n")
+	} else {
+		text.WriteString("ROLLBACK;\n")
+	}
+	command.Stdin = strings.NewReader(text.String())
+	var output, problems bytes.Buffer
+	command.Stdout, command.Stderr = &output, &problems
+	err := command.Run()
+	lines := strings.Fields(output.String())
+	switch {
+	case !s.commit:
+		return outcome{state: rolledBack}
+	case err != nil || len(lines) != len(kept)+1 || lines[len(kept)] != doneMark:
+		return outcome{cutOff, -1}
+	}
+	wrote := int64(0)
+	for i := range kept {
+		affected, err := strconv.ParseInt(lines[i], 10, 64)
+		if err != nil {
+			return outcome{cutOff, -1}
+		}
+		wrote += kept[i].counts(affected)
+	}
+	return outcome{committed, wrote}
+}
+
+// command is the client program, a command that prints how many rows the last statement wrote, and one that prints the
+// mark.
+func (p *program) command(ctx context.Context) (command *exec.Cmd, count, mark string) {
+	selected := "SELECT '" + doneMark + "';"
+	switch p.target.Engine {
+	case dbtest.SQLite:
+		return exec.CommandContext(ctx, "sqlite3", "-batch", sqlitePath(p.target)), "SELECT changes();", selected
+	case dbtest.Postgres:
+		return exec.CommandContext(ctx, "psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1", p.target.URL),
+			`\echo :ROW_COUNT`, selected
+	}
+	u, err := url.Parse(p.target.URL)
+	if err != nil {
+		panic(err) // it was used before
+	}
+	password, _ := u.User.Password()
+	command = exec.CommandContext(ctx, "mariadb", "--no-defaults", "--protocol=tcp", "--host="+u.Hostname(), "--port="+u.Port(),
+		"--user="+u.User.Username(), "--batch", "--skip-column-names", strings.TrimPrefix(u.Path, "/"))
+	command.Env = append(os.Environ(), "MYSQL_PWD="+password)
+	return command, "SELECT ROW_COUNT();", selected
+}
