@@ -58,6 +58,7 @@ func (d Database) Connect(ctx context.Context) (*engine.Backend, error) {
 		Writer:           connector,
 		Writers:          connections,
 		CachesStatements: true,
+		Wait:             wait,
 		Gorm: func(db *sql.DB) gorm.Dialector {
 			return gormpostgres.New(gormpostgres.Config{Conn: db})
 		},
@@ -132,6 +133,19 @@ func prepareSession(_ context.Context, conn *pgx.Conn) error {
 		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
 	})
 	return nil
+}
+
+// wait implements engine.Backend's Wait.
+func wait(ctx context.Context, c driver.Conn) (payload string, err error) {
+	conn, ok := c.(*stdlib.Conn)
+	if !ok {
+		return "", errors.ErrUnsupported
+	}
+	notification, err := conn.Conn().WaitForNotification(ctx)
+	if err != nil {
+		return "", err
+	}
+	return notification.Payload, nil
 }
 
 // connector sets up the sessions of a user's connector.

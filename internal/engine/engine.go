@@ -45,6 +45,10 @@ type Backend struct {
 	CachesStatements bool
 	// Statements bounds the prepared statements that are kept for each connection; 0 is 256.
 	Statements int
+	// Wait waits for the next notification of a channel that the connection listens to, and returns its payload. It leaves
+	// the connection usable when the context ends. It is nil where the database has no such thing, and its error is
+	// errors.ErrUnsupported where the connection is not the engine's own.
+	Wait func(ctx context.Context, c driver.Conn) (payload string, err error)
 	// Gorm makes GORM's dialector over the wrapped pool.
 	Gorm func(*sql.DB) gorm.Dialector
 	// Close removes what Connect made, after all connections are closed.

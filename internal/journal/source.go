@@ -118,6 +118,8 @@ func newSource(db *sqldriver.DB, tables []*table, o *Options) (source, error) {
 	switch name := db.Dialect().Name(); name {
 	case "sqlite":
 		return newSQLiteSource(db, tables, o), nil
+	case "postgres":
+		return newPostgresSource(db, tables, o), nil
 	default:
 		return nil, fmt.Errorf("journal: no journal for the engine %s", name)
 	}

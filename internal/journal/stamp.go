@@ -32,6 +32,8 @@ func NewStamp(engine string) (*Stamp, error) {
 	switch engine {
 	case "sqlite":
 		return &Stamp{actor: &sqliteStamp{}}, nil
+	case "postgres":
+		return &Stamp{actor: postgresStamp{}}, nil
 	default:
 		return nil, fmt.Errorf("journal: no stamp for the engine %s", engine)
 	}

@@ -85,6 +85,7 @@ type DB struct {
 	options Options
 	writer  *pool
 	reader  *pool // the writer's where one kind serves both
+	apart   *pool // of connections that are not used twice
 	sql     *sql.DB
 	// textTimes is set where times are stored as text.
 	textTimes bool
@@ -117,6 +118,13 @@ func Open(b *engine.Backend, o Options) (*DB, error) {
 			return nil, fmt.Errorf("readers: %w", err)
 		}
 	}
+	beside := b.Writer
+	if b.Reader != nil {
+		beside = b.Reader
+	}
+	if db.apart, err = newPool(db, beside, maxApart); err != nil {
+		return nil, fmt.Errorf("connections apart: %w", err)
+	}
 	db.sql = sql.OpenDB(connector{db})
 	// Shells cost nothing; to make one anew for each call would.
 	db.sql.SetMaxIdleConns(maxIdleShells)
@@ -131,7 +139,7 @@ func (db *DB) Close() error { return db.close() }
 
 func (db *DB) closeAll() error {
 	err := db.sql.Close()
-	err = errors.Join(err, db.writer.close())
+	err = errors.Join(err, db.apart.close(), db.writer.close())
 	if db.reader != db.writer {
 		err = errors.Join(err, db.reader.close())
 	}

@@ -1,0 +1,168 @@
+package journal
+
+import (
+	"context"
+	"database/sql/driver"
+	"slices"
+	"strconv"
+
+	"github.com/capebase/capebase/internal/sqldriver"
+)
+
+// A tick can be large: by one transaction that changed a million rows, or by many that came while no process ran. Such a
+// one is read in parts: its layout says at which positions its transactions stand, and the end of each page is kept, so
+// that the next one need not count up to it.
+
+const (
+	postgresLayouts = 4
+	postgresPages   = 64
+)
+
+// postgresLayout is the order of a tick's transactions.
+type postgresLayout struct {
+	tick  int64
+	nonce uint64
+	parts []postgresPart
+}
+
+// postgresPart is a transaction: its entries have the positions after start, up to end.
+type postgresPart struct {
+	xid        uint64
+	start, end int64
+}
+
+// postgresPage is where a page ended within a transaction.
+type postgresPage struct {
+	mark Mark
+	seq  int64
+}
+
+// part reads entries of a large tick, the second of two, after a position within it.
+func (s *postgresSource) part(ctx context.Context, c *sqldriver.Conn, ticks []postgresTick, after int64, limit int) (page []record, whole bool, err error) {
+	before, tick := &ticks[0], &ticks[1]
+	layout, err := s.layout(ctx, c, before, tick)
+	if err != nil {
+		return nil, false, err
+	}
+	var rows []postgresRow
+	end := min(after+int64(limit), tick.high)
+	at, _ := slices.BinarySearchFunc(layout.parts, after, func(p postgresPart, after int64) int {
+		if p.end <= after {
+			return -1
+		}
+		return 1
+	})
+	position := after
+	for at < len(layout.parts) && position < end {
+		p := layout.parts[at]
+		var more []postgresRow
+		if position > p.start || p.end > end {
+			more, err = s.within(ctx, c, tick, p, position, min(end, p.end)-position)
+			at++
+		} else {
+			n := at
+			var xids []uint64
+			for n < len(layout.parts) && layout.parts[n].end <= end {
+				xids = append(xids, layout.parts[n].xid)
+				n++
+			}
+			more, err = s.rows(ctx, c, postgresEntry+"WHERE xid = ANY ($1::text::xid8[])", arguments(postgresXids(xids)))
+			sortPostgresRows(more)
+			at, p = n, layout.parts[n-1]
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		wanted := min(end, p.end) - position
+		if int64(len(more)) != wanted {
+			if there, err := s.has(ctx, c, before.id); err != nil || !there {
+				return nil, false, err
+			}
+			s.forget(tick)
+			for int64(len(more)) < wanted { // deleted by hand
+				more = append(more, postgresRow{record: postgresHole(tick)})
+			}
+			more = more[:wanted]
+		}
+		rows = append(rows, more...)
+		position += wanted
+	}
+	if position < end {
+		if there, err := s.has(ctx, c, before.id); err != nil || !there {
+			return nil, false, err
+		}
+	}
+	bounds := [2]postgresTick{{high: after}, *tick}
+	bounds[1].high = end
+	return appendPostgresTick(nil, &bounds[0], &bounds[1], rows), true, nil
+}
+
+// layout reads the transactions of a tick, or knows them.
+func (s *postgresSource) layout(ctx context.Context, c *sqldriver.Conn, before, tick *postgresTick) (*postgresLayout, error) {
+	s.mu.Lock()
+	for _, l := range s.layouts {
+		if l.tick == tick.id && l.nonce == tick.nonce {
+			s.mu.Unlock()
+			return l, nil
+		}
+	}
+	s.mu.Unlock()
+	l := &postgresLayout{tick: tick.id, nonce: tick.nonce}
+	query := "SELECT xid::text, count(*) FROM (SELECT xid, seq FROM cape.journal " + postgresFirst +
+		"UNION ALL SELECT xid, seq FROM cape.journal " + postgresSecond + ") AS e GROUP BY xid ORDER BY max(seq)"
+	end := before.high
+	err := each(ctx, c, query, postgresRange(&before.snap, &tick.snap), func(row []driver.Value) error {
+		xid, err := strconv.ParseUint(textOf(row[0]), 10, 64)
+		p := postgresPart{xid, end, end + intOf(row[1])}
+		end = p.end
+		l.parts = append(l.parts, p)
+		return err
+	})
+	if err != nil || end != tick.high {
+		return l, err // not one to keep
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.layouts = append(s.layouts, l)
+	if len(s.layouts) > postgresLayouts {
+		s.layouts = slices.Delete(s.layouts, 0, 1)
+	}
+	return l, nil
+}
+
+func (s *postgresSource) forget(tick *postgresTick) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.layouts = slices.DeleteFunc(s.layouts, func(l *postgresLayout) bool { return l.tick == tick.id })
+}
+
+// within reads some entries of one transaction.
+func (s *postgresSource) within(ctx context.Context, c *sqldriver.Conn, tick *postgresTick, p postgresPart, after, limit int64) (rows []postgresRow, err error) {
+	xid := strconv.FormatUint(p.xid, 10)
+	if seq, ok := s.pageEnd(Mark{after, tick.nonce}); ok {
+		rows, err = s.rows(ctx, c, postgresEntry+"WHERE xid = $1::text::xid8 AND seq > $2::bigint ORDER BY seq LIMIT $3::bigint", arguments(xid, seq, limit))
+	} else {
+		rows, err = s.rows(ctx, c, postgresEntry+"WHERE xid = $1::text::xid8 ORDER BY seq OFFSET $2::bigint LIMIT $3::bigint", arguments(xid, after-p.start, limit))
+	}
+	if err != nil || int64(len(rows)) < limit {
+		return rows, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pages = append(s.pages, postgresPage{Mark{after + limit, tick.nonce}, rows[limit-1].seq})
+	if len(s.pages) > postgresPages {
+		s.pages = slices.Delete(s.pages, 0, 1)
+	}
+	return rows, nil
+}
+
+func (s *postgresSource) pageEnd(at Mark) (seq int64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := len(s.pages) - 1; i >= 0; i-- {
+		if s.pages[i].mark == at {
+			return s.pages[i].seq, true
+		}
+	}
+	return 0, false
+}
