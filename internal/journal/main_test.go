@@ -2,7 +2,9 @@ package journal
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
 	"reflect"
 	"strings"
 	"sync"
@@ -22,7 +24,13 @@ import (
 	"github.com/capebase/capebase/sqlite"
 )
 
-func TestMain(m *testing.M) { dbtest.Main(m) }
+func TestMain(m *testing.M) {
+	if role := os.Getenv(childVariable); role != "" {
+		fmt.Fprintln(os.Stderr, role, "ended:", runChild(role, os.Getenv(targetVariable)))
+		os.Exit(1)
+	}
+	dbtest.Main(m)
+}
 
 // bed is a database with tables of models and their journal.
 type bed struct {
@@ -43,15 +51,18 @@ func parse[T any](t testing.TB) *model.Model {
 
 func backendOf(t testing.TB, target dbtest.Target) *engine.Backend {
 	t.Helper()
-	scheme, path, _ := strings.Cut(target.URL, ":")
-	e := map[string]engine.Engine{
-		"sqlite": sqlite.File(path), "postgres": postgres.URL(target.URL), "mysql": mysql.URL(target.URL),
-	}[scheme]
-	backend, err := e.Connect(t.Context())
+	backend, err := connect(t.Context(), target.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return backend
+}
+
+func connect(ctx context.Context, url string) (*engine.Backend, error) {
+	scheme, path, _ := strings.Cut(url, ":")
+	return map[string]engine.Engine{
+		"sqlite": sqlite.File(path), "postgres": postgres.URL(url), "mysql": mysql.URL(url),
+	}[scheme].Connect(ctx)
 }
 
 func logger(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
