@@ -33,7 +33,7 @@ type Everything struct {
 }
 
 // journaled lists the engines that have a journal.
-func journaled() []string { return []string{dbtest.SQLite, dbtest.Postgres} }
+func journaled() []string { return []string{dbtest.SQLite, dbtest.Postgres, dbtest.MariaDB} }
 
 func TestRowsAndTheirImagesAreEqual(t *testing.T) {
 	for _, engine := range journaled() {

@@ -120,6 +120,8 @@ func newSource(db *sqldriver.DB, tables []*table, o *Options) (source, error) {
 		return newSQLiteSource(db, tables, o), nil
 	case "postgres":
 		return newPostgresSource(db, tables, o), nil
+	case "mysql":
+		return newMySQLSource(db, tables, o), nil
 	default:
 		return nil, fmt.Errorf("journal: no journal for the engine %s", name)
 	}

@@ -34,6 +34,8 @@ func NewStamp(engine string) (*Stamp, error) {
 		return &Stamp{actor: &sqliteStamp{}}, nil
 	case "postgres":
 		return &Stamp{actor: postgresStamp{}}, nil
+	case "mysql":
+		return &Stamp{actor: mysqlStamp{}}, nil
 	default:
 		return nil, fmt.Errorf("journal: no stamp for the engine %s", engine)
 	}
