@@ -29,6 +29,7 @@ type postgresLayout struct {
 type postgresPart struct {
 	xid        uint64
 	start, end int64
+	deep       bool // it must be read as a whole
 }
 
 // postgresPage is where a page ended within a transaction.
@@ -108,12 +109,13 @@ func (s *postgresSource) layout(ctx context.Context, c *sqldriver.Conn, before, 
 	}
 	s.mu.Unlock()
 	l := &postgresLayout{tick: tick.id, nonce: tick.nonce}
-	query := "SELECT xid::text, count(*) FROM (SELECT xid, seq FROM cape.journal " + postgresFirst +
-		"UNION ALL SELECT xid, seq FROM cape.journal " + postgresSecond + ") AS e GROUP BY xid ORDER BY max(seq)"
+	query := "SELECT xid::text, count(*), (max(depth) > 1)::int FROM (SELECT xid, seq, depth FROM cape.journal " + postgresFirst +
+		"UNION ALL SELECT xid, seq, depth FROM cape.journal " + postgresSecond + ") AS e GROUP BY xid ORDER BY max(seq)"
 	end := before.high
 	err := each(ctx, c, query, postgresRange(&before.snap, &tick.snap), func(row []driver.Value) error {
 		xid, err := strconv.ParseUint(textOf(row[0]), 10, 64)
-		p := postgresPart{xid, end, end + intOf(row[1])}
+		n := intOf(row[1])
+		p := postgresPart{xid, end, end + n, intOf(row[2]) != 0 && n <= tangleLimit}
 		end = p.end
 		l.parts = append(l.parts, p)
 		return err
@@ -139,6 +141,12 @@ func (s *postgresSource) forget(tick *postgresTick) {
 // within reads some entries of one transaction.
 func (s *postgresSource) within(ctx context.Context, c *sqldriver.Conn, tick *postgresTick, p postgresPart, after, limit int64) (rows []postgresRow, err error) {
 	xid := strconv.FormatUint(p.xid, 10)
+	if p.deep {
+		rows, err = s.rows(ctx, c, postgresEntry+"WHERE xid = $1::text::xid8", arguments(xid))
+		sortPostgresRows(rows)
+		first := min(after-p.start, int64(len(rows)))
+		return rows[first:min(first+limit, int64(len(rows)))], err
+	}
 	if seq, ok := s.pageEnd(Mark{after, tick.nonce}); ok {
 		rows, err = s.rows(ctx, c, postgresEntry+"WHERE xid = $1::text::xid8 AND seq > $2::bigint ORDER BY seq LIMIT $3::bigint", arguments(xid, seq, limit))
 	} else {

@@ -136,8 +136,8 @@ func (s *postgresSource) pageOf(ctx context.Context, c *sqldriver.Conn, ticks []
 }
 
 const (
-	postgresEntry = "SELECT seq, xid::text, at, v, tbl, op::text, key::text, old::text, new::text, actor, db_user FROM cape.journal "
-	// postgresRange has the end of the snapshot before, the end of the last one, that snapshot, and what was running in the
+	postgresEntry = "SELECT seq, xid::text, at, v, tbl, op::text, key::text, old::text, new::text, actor, db_user, depth FROM cape.journal "
+	// The arguments, which postgresRange makes, are the end of the snapshot before, the end of the last one, that snapshot, and what was running in the
 	// one before.
 	postgresFirst  = "WHERE xid >= $1::text::xid8 AND xid < $2::text::xid8 AND pg_visible_in_snapshot(xid, $3::text::pg_snapshot) "
 	postgresSecond = "WHERE xid = ANY ($4::text::xid8[]) AND pg_visible_in_snapshot(xid, $3::text::pg_snapshot)"
@@ -165,6 +165,7 @@ type postgresRow struct {
 	seq  int64
 	last int64 // the highest seq of its transaction
 	tick int   // index among the ticks that are read
+	deep bool  // it was made within a trigger
 }
 
 // between reads all entries of the ticks after the first one.
@@ -209,6 +210,14 @@ func sortPostgresRows(rows []postgresRow) {
 	slices.SortFunc(rows, func(a, b postgresRow) int {
 		return cmp.Or(cmp.Compare(a.tick, b.tick), cmp.Compare(a.last, b.last), cmp.Compare(a.seq, b.seq))
 	})
+	for len(rows) > 0 {
+		n := 1
+		for n < len(rows) && rows[n].source == rows[0].source {
+			n++
+		}
+		untangle(rows[:n])
+		rows = rows[n:]
+	}
 }
 
 // appendPostgresTick gives a tick's entries their positions. Somebody may have deleted some by hand: gaps stand for them.
@@ -247,7 +256,7 @@ func (s *postgresSource) rows(ctx context.Context, c *sqldriver.Conn, query stri
 		if op := textOf(cells[5]); op != "" {
 			r.op = op[0]
 		}
-		rows = append(rows, postgresRow{record: r, seq: intOf(cells[0])})
+		rows = append(rows, postgresRow{record: r, seq: intOf(cells[0]), deep: intOf(cells[11]) > 1})
 		return err
 	})
 	return rows, err

@@ -125,12 +125,8 @@ func (s *postgresSource) snapshot(ctx context.Context, fn func(ctx context.Conte
 	}
 	behind := false
 	err = s.db.Snapshot(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
-		// The snapshot is the first statement's; no function stands between, which would have its own in READ COMMITTED.
-		query := `SELECT pg_current_snapshot()::text, t.pos_hi, t.nonce,
-			(EXISTS (SELECT FROM cape.journal WHERE xid >= pg_snapshot_xmax(t.snap))
-				OR EXISTS (SELECT FROM cape.journal WHERE xid = ANY (ARRAY(SELECT x FROM pg_snapshot_xip(t.snap) AS x
-					WHERE pg_visible_in_snapshot(x, pg_current_snapshot())))))::int
-			FROM (SELECT * FROM cape.tick ORDER BY id DESC LIMIT 1) AS t`
+		query := "SELECT pg_current_snapshot()::text, t.pos_hi, t.nonce, (SELECT behind::int FROM cape.behind()) " +
+			"FROM cape.tick AS t ORDER BY t.id DESC LIMIT 1"
 		err := each(ctx, c, query, nil, func(row []driver.Value) error {
 			view, err := parsePostgresSnapshot(textOf(row[0]))
 			snapshot = Snapshot{Mark: postgresMark(row[1], row[2]), Settled: intOf(row[1]), Seen: view.sees}

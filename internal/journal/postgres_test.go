@@ -57,3 +57,21 @@ func TestPostgresStatementsOfEachKindAreJournaled(t *testing.T) {
 		})
 	}
 }
+
+// TestPostgresTriggersOfTheUser change rows that the statement which fired them changes too, before and after it comes to
+// them.
+func TestPostgresTriggersOfTheUser(t *testing.T) {
+	b := postgresBed(t)
+	b.exec(`CREATE FUNCTION push() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		UPDATE items SET count = count + 100 WHERE name < 'm' AND id <> NEW.id; RETURN NULL; END $$`)
+	b.exec(`CREATE TRIGGER push AFTER UPDATE ON items FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION push()`)
+	b.exec(`INSERT INTO items VALUES (1, 'a', 0, ''), (2, 'b', 0, ''), (3, 'c', 0, '')`)
+	b.exec(`UPDATE items SET count = count + 1`)
+	entries := b.all()
+	if len(entries) != 3+3+6 {
+		t.Errorf("got %s", summary(entries))
+	}
+	l := newLedger(t, 0)
+	l.addAll(entries)
+	l.compare(b)
+}

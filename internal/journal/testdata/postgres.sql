@@ -2,6 +2,7 @@ CREATE TABLE cape.journal (
 	seq bigint GENERATED ALWAYS AS IDENTITY,
 	xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
 	at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	depth smallint NOT NULL DEFAULT pg_trigger_depth(),
 	v smallint NOT NULL, tbl text NOT NULL, op "char" NOT NULL,
 	key jsonb, old jsonb, new jsonb, actor text, db_user text);
 CREATE INDEX ON cape.journal (xid, seq);
@@ -11,7 +12,7 @@ CREATE TABLE cape.tick (
 CREATE INDEX ON cape.tick (pos_hi);
 INSERT INTO cape.tick VALUES (0, pg_current_snapshot(), 0, 0, clock_timestamp(), 0);
 CREATE OR REPLACE FUNCTION cape.advance(teller text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $capebase$
 DECLARE
 	tick cape.tick; present pg_snapshot; entries bigint;
@@ -37,7 +38,7 @@ BEGIN
 	END IF;
 END $capebase$;
 CREATE OR REPLACE FUNCTION cape.behind(OUT head bigint, OUT behind boolean) LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $capebase$
 DECLARE
 	tick cape.tick; present pg_snapshot := pg_current_snapshot();
@@ -51,7 +52,7 @@ BEGIN
 		OR EXISTS (SELECT FROM pg_snapshot_xip(present) AS x WHERE x >= pg_snapshot_xmax(tick.snap)));
 END $capebase$;
 INSERT INTO cape.meta (key, value) VALUES ('journal.format', '1') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
-INSERT INTO cape.meta (key, value) VALUES ('journal.epoch', 'b4ca561801561ce2') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+INSERT INTO cape.meta (key, value) VALUES ('journal.epoch', '22a5d9f6571d44ec') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
 CREATE OR REPLACE FUNCTION cape."record public.items"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $capebase$ /* capebase journal 1 {"columns":["id","name","count"],"secret":["token"],"shape":"key [\"id\"]"} */
