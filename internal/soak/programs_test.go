@@ -3,18 +3,63 @@ package soak
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/capebase/capebase/internal/dbtest"
 )
 
 // program runs scripts by the engine's own client program, a process for each.
-type program struct{ target dbtest.Target }
+type program struct {
+	target dbtest.Target
+
+	mu      sync.Mutex
+	running map[*exec.Cmd]bool
+}
+
+// kill ends all processes that are running now with SIGKILL.
+func (p *program) kill() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for command := range p.running {
+		if err := command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// runs tells whether a process is running.
+func (p *program) runs() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.running) > 0
+}
+
+// wait runs a command to its end.
+func (p *program) wait(command *exec.Cmd) error {
+	p.mu.Lock()
+	err := command.Start()
+	if err == nil {
+		p.running[command] = true
+	}
+	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	err = command.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.running, command)
+	return err
+}
 
 const doneMark = "committed"
 
@@ -53,7 +98,7 @@ func (p *program) execute(ctx context.Context, s *script) outcome {
 	command.Stdin = strings.NewReader(text.String())
 	var output, problems bytes.Buffer
 	command.Stdout, command.Stderr = &output, &problems
-	err := command.Run()
+	err := p.wait(command)
 	lines := strings.Fields(output.String())
 	switch {
 	case !s.commit:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
@@ -32,6 +33,8 @@ type run struct {
 	ledger  *ledger
 	reader  *reader
 	pool    *sql.DB
+	program *program
+	shared  *sharedKeys
 	feeds   []*feed
 	seed    uint64
 
@@ -116,7 +119,8 @@ func (r *run) subscriber(n int, client *http.Client, strict bool) *subscriber {
 
 // startWriters starts all ways to write at once.
 func (r *run) startWriters(ctx context.Context) {
-	shared := &sharedKeys{}
+	r.shared = &sharedKeys{}
+	r.program = &program{target: r.target, running: map[*exec.Cmd]bool{}}
 	hold := 100 * time.Millisecond
 	if r.target.Engine == dbtest.SQLite {
 		hold = 3 * time.Millisecond // everybody waits for an open transaction
@@ -125,7 +129,7 @@ func (r *run) startWriters(ctx context.Context) {
 	db := openORM(r.t, r.target.Engine, others)
 	postgres := r.target.Engine == dbtest.Postgres
 	for n := range writers {
-		a := &author{random: r.rand(1000 + n), engine: r.target.Engine, shared: shared, hold: hold}
+		a := &author{random: r.rand(1000 + n), engine: r.target.Engine, shared: r.shared, hold: hold}
 		w := &writer{author: a, ledger: r.ledger, think: 40 * time.Millisecond}
 		isolation := sql.LevelDefault
 		if n%2 == 1 && r.target.Engine != dbtest.SQLite {
@@ -139,7 +143,7 @@ func (r *run) startWriters(ctx context.Context) {
 		case 4, 5:
 			w.name, w.executor = "prepared", &plain{pool: r.pool, numbered: postgres, prepared: true, isolated: isolation}
 		case 6:
-			w.name, w.executor = "program", &program{r.target}
+			w.name, w.executor = "program", r.program
 			w.think *= 4 // a process is dear
 		default:
 			w.name, w.executor = "http", &client{backend: r.backend, author: a}

@@ -34,6 +34,7 @@ type script struct {
 	groups []group
 	commit bool
 	pauses []time.Duration // before steps, in their order
+	open   *atomic.Int64   // counts transactions that have written and not ended
 }
 
 // outcome is what a writer knows of a transaction.
@@ -132,10 +133,11 @@ type author struct {
 // sharedKeys are what writers know of each other's rows.
 type sharedKeys struct {
 	tasks, memos atomic.Int64
+	open         atomic.Int64 // transactions that have written and not ended
 }
 
 func (a *author) script(tag string) *script {
-	s := &script{tag: tag, commit: a.random.IntN(6) > 0}
+	s := &script{tag: tag, commit: a.random.IntN(6) > 0, open: &a.shared.open}
 	length := 1 + int(a.random.ExpFloat64()*3)
 	for length > 0 {
 		g := group{savepoint: a.random.IntN(5) == 0}
@@ -201,6 +203,11 @@ func numbered(query string) string {
 // runScript runs a script by functions that begin, run and end a transaction.
 func runScript(ctx context.Context, s *script, tx transaction) outcome {
 	wrote, n := int64(0), 0
+	defer func() {
+		if n > 1 {
+			s.open.Add(-1)
+		}
+	}()
 	for i, g := range s.groups {
 		savepoint := fmt.Sprintf("point%d", i)
 		if g.savepoint {
@@ -213,7 +220,9 @@ func runScript(ctx context.Context, s *script, tx transaction) outcome {
 			if pause := s.pauses[n]; pause > 0 {
 				wait(ctx, pause)
 			}
-			n++
+			if n++; n == 2 { // the first statement has been run
+				s.open.Add(1)
+			}
 			affected, err := tx.run(ctx, &g.steps[j])
 			if err != nil {
 				return abandon(tx)
