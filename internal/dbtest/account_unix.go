@@ -57,7 +57,7 @@ func (a *account) apply(command *exec.Cmd) {
 		command.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	// Nothing of the environment of the tests steers the server: neither PGDATA nor LC_ALL, nor the home of another user.
-	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + command.Dir, "LC_ALL=C"}
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + command.Dir, "TMPDIR=" + command.Dir, "LC_ALL=C"}
 	if a != nil {
 		command.SysProcAttr.Credential = &syscall.Credential{Uid: a.user, Gid: a.group}
 	}

@@ -52,7 +52,8 @@ func (p *mariadbProduct) initialise(ctx context.Context, s *Server) error {
 	if _, err := s.write(mariadbStart, statements); err != nil {
 		return err
 	}
-	return s.run(ctx, p.install, "--no-defaults", "--datadir="+s.data(), "--skip-test-db", "--skip-name-resolve",
+	// A server that starts removes what looks like temporary tables from its tmpdir, those of others in /tmp as well.
+	return s.run(ctx, p.install, "--no-defaults", "--datadir="+s.data(), "--tmpdir="+s.dir, "--skip-test-db", "--skip-name-resolve",
 		"--auth-root-authentication-method=socket", "--innodb-log-file-size=64M", "--innodb-use-native-aio=OFF",
 		"--innodb-flush-log-at-trx-commit=0")
 }
