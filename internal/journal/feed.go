@@ -1,0 +1,82 @@
+package journal
+
+import (
+	"context"
+	"sync"
+)
+
+// feedSize is how many of the newest entries a Feed keeps.
+const feedSize = 1024
+
+// Feed hands the tailer's entries to readers within this process, each at its own pace: the newest from memory, older
+// ones from the journal. A slow reader costs nothing but its own reads.
+type Feed struct {
+	journal *Journal
+
+	mu      sync.Mutex
+	entries []Entry // the newest, in order
+	floor   int64   // all entries above it, up to head, are in entries
+	head    int64
+	grown   chan struct{} // closed when the head moves, and replaced
+}
+
+// NewFeed returns a feed that begins after head; Deliver gets what follows.
+func NewFeed(j *Journal, head Mark) *Feed {
+	return &Feed{journal: j, floor: head.Position, head: head.Position, grown: make(chan struct{})}
+}
+
+// Deliver adds the entries that the tailer read. Their order is the journal's; one goroutine calls it.
+func (f *Feed) Deliver(entries []Entry) {
+	if len(entries) == 0 {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if surplus := len(f.entries) + len(entries) - feedSize; surplus > 0 && surplus < len(f.entries) {
+		f.floor = f.entries[surplus-1].Position
+		f.entries = append([]Entry(nil), f.entries[surplus:]...) // readers may hold the old array
+	} else if surplus > 0 {
+		f.floor, f.entries = f.head, nil
+	}
+	f.entries = append(f.entries, entries...)
+	f.head = entries[len(entries)-1].Position
+	close(f.grown)
+	f.grown = make(chan struct{})
+}
+
+// Next returns entries after a position, at least one and at most a page, and waits for them when there are none yet.
+// Nobody may change them. Its errors are the context's, and those of Journal.Read, ErrPruned among them.
+func (f *Feed) Next(ctx context.Context, after int64) ([]Entry, error) {
+	for {
+		f.mu.Lock()
+		entries, floor, head, grown := f.entries, f.floor, f.head, f.grown
+		f.mu.Unlock()
+		switch {
+		case head <= after:
+			select {
+			case <-grown:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		case after < floor:
+			page, err := f.journal.Read(ctx, after, pageSize)
+			if err != nil || len(page) > 0 {
+				return page, err
+			}
+			after = floor // nothing of the published tables up to there
+		default:
+			at := 0
+			for at < len(entries) && entries[at].Position <= after {
+				at++
+			}
+			return entries[at:min(len(entries), at+pageSize)], nil
+		}
+	}
+}
+
+// Head is the position of the newest entry that was delivered.
+func (f *Feed) Head() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.head
+}

@@ -1,0 +1,156 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/capebase/capebase/auth"
+	"github.com/capebase/capebase/internal/dbtest"
+	"github.com/capebase/capebase/internal/predicate"
+	"github.com/capebase/capebase/internal/sqldriver"
+)
+
+// load has writers count the items up in random transactions until stop is called. Each says who it is, in every second
+// transaction; what is written then is its number.
+func (b *bed) load(writers int) (stop func()) {
+	b.t.Helper()
+	for id := range counters {
+		b.exec(fmt.Sprintf("INSERT INTO items (id, name, count, token) VALUES (%d, 'n%d', 0, '')", id, id))
+	}
+	var group sync.WaitGroup
+	ctx, cancel := context.WithCancel(b.t.Context())
+	for w := range writers {
+		group.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				b.write(w, i)
+			}
+		})
+	}
+	return func() {
+		cancel()
+		group.Wait()
+	}
+}
+
+func (b *bed) write(writer, i int) {
+	id, ctx := "", b.t.Context()
+	if i%2 == 0 {
+		id = fmt.Sprint("writer", writer)
+		ctx = auth.With(ctx, auth.Identity{ID: id})
+	}
+	err := b.db.UpdateRetry(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+		for range rand.IntN(4) + 1 {
+			which := "="
+			if rand.IntN(10) == 0 {
+				which = ">"
+			}
+			statement := fmt.Sprintf("UPDATE items SET count = count + 1, name = concat('%s-', id) WHERE id %s %s", id, which, b.db.Dialect().Placeholder(1))
+			if _, err := c.Exec(ctx, statement, arguments(rand.Int64N(counters))); err != nil {
+				return err
+			}
+		}
+		if rand.IntN(4) == 0 {
+			return errUndo
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errUndo) && !errors.Is(err, sqldriver.ErrBusy) {
+		b.t.Error("write:", err)
+	}
+}
+
+// TestNodesAgreeUnderLoad has two nodes deliver what concurrent writers commit: alike, whole, in order, and each entry
+// with the actor of its own transaction.
+func TestNodesAgreeUnderLoad(t *testing.T) {
+	eachJournaled(t, func(t *testing.T, target dbtest.Target) {
+		b := open(t, target, Options{}, parse[Item](t)).start()
+		other := open(t, target, Options{}, parse[Item](t)).start()
+		one, two := b.tail(0), other.tail(0)
+		stop := b.load(4)
+		l := newLedger(t, 0)
+		owners := 0
+		check := func() {
+			e, o := next(t, one), next(t, two)
+			if got, want := fmt.Sprintf("%+v", o), fmt.Sprintf("%+v", e); got != want {
+				t.Fatalf("the nodes deliver\n%s\n%s", got, want)
+			}
+			l.add(&e)
+			if e.Op == Update {
+				owner, _, _ := strings.Cut(e.After[1].Content(), "-")
+				if owner != e.Actor.ID {
+					t.Errorf("position %d: the actor is %q, and %q wrote it", e.Position, e.Actor.ID, owner)
+				}
+				if owner != "" {
+					owners++
+				}
+			}
+		}
+		for range 2000 {
+			check()
+		}
+		stop()
+		head := int64(len(b.all()))
+		for l.position < head && !t.Failed() {
+			check()
+		}
+		l.compare(b)
+		if owners == 0 {
+			t.Error("nobody wrote in somebody's name")
+		}
+	})
+}
+
+// TestSnapshotsHandOverUnderLoad reads the table while writers are at work. The entries after that each fit to the rows
+// as they were read, and in the end make the table.
+func TestSnapshotsHandOverUnderLoad(t *testing.T) {
+	eachJournaled(t, func(t *testing.T, target dbtest.Target) {
+		b := open(t, target, Options{}, parse[Item](t)).start()
+		delivered := b.tail(0)
+		stop := b.load(4)
+		type reader struct {
+			*ledger
+			Snapshot
+		}
+		var readers []*reader
+		for range 40 {
+			r := &reader{ledger: newLedger(t, 0)}
+			var err error
+			r.Snapshot, err = b.Snapshot(t.Context(), func(ctx context.Context, c *sqldriver.Conn) error {
+				rows, err := b.rowsOn(ctx, c, 0)
+				for _, row := range rows {
+					row[3] = predicate.Value{} // secret
+					r.rows[fmt.Sprintf("0[%d]", row[0].Int())] = row
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.ledger.position = r.Snapshot.Position
+			readers = append(readers, r)
+			for range 50 {
+				next(t, delivered)
+			}
+		}
+		stop()
+		for _, e := range b.all() {
+			for _, r := range readers {
+				switch {
+				case e.Position <= r.Snapshot.Position:
+				case r.Sees(e.Position, e.Source):
+					r.ledger.position++
+				default:
+					r.add(&e)
+				}
+			}
+		}
+		for _, r := range readers {
+			r.compare(b)
+		}
+	})
+}
