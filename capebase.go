@@ -14,10 +14,13 @@ import (
 
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/engine"
+	"github.com/capebase/capebase/internal/hub"
+	"github.com/capebase/capebase/internal/journal"
 	"github.com/capebase/capebase/internal/migrate"
 	"github.com/capebase/capebase/internal/problem"
 	"github.com/capebase/capebase/internal/rest"
 	"github.com/capebase/capebase/internal/sqldriver"
+	"github.com/capebase/capebase/internal/stream"
 )
 
 // Cape is one backend: an http.Handler over one database. Its methods may be called from several goroutines, but what
@@ -31,6 +34,8 @@ type Cape struct {
 
 	mu        sync.Mutex // guards what follows, until started
 	resources []*declaration
+	handlers  []*handler
+	consumers []*consumer
 	onStart   []func(context.Context) error
 	run       []func(context.Context)
 	mistakes  []error
@@ -40,10 +45,21 @@ type Cape struct {
 	startMu sync.Mutex // one Start at a time
 	mounted bool
 
-	life   context.Context // from Start to Close
-	end    context.CancelFunc
-	tasks  sync.WaitGroup
-	closed sync.Once
+	stamp   *journal.Stamp
+	journal *journal.Journal
+	waker   atomic.Pointer[journal.Journal] // the journal, for transactions that may come before it
+	feed    *journal.Feed
+	hub     *hub.Hub
+	streams *stream.Server
+	failure atomic.Pointer[error] // why the tailer ended
+
+	life       context.Context // from Open to Close
+	end        context.CancelFunc
+	serving    context.Context // until Close begins
+	endServing context.CancelFunc
+	tasks      sync.WaitGroup // what Run began, and the tailer
+	handling   sync.WaitGroup // OnChange and Consume
+	closed     sync.Once
 }
 
 // Open connects to the database; nothing is created until Start.
@@ -57,6 +73,7 @@ func Open(db Database, cfg Config) (*Cape, error) {
 	}
 	c := &Cape{config: cfg}
 	c.life, c.end = context.WithCancel(context.Background())
+	c.serving, c.endServing = context.WithCancel(c.life)
 	var err error
 	if c.backend, err = db.Connect(c.life); err != nil {
 		c.end()
@@ -70,7 +87,13 @@ func Open(db Database, cfg Config) (*Cape, error) {
 
 func (c *Cape) connect() (err error) {
 	cfg := c.config
-	c.db, err = sqldriver.Open(c.backend, sqldriver.Options{Logger: cfg.Logger, WriteWait: cfg.Limits.WriteWait})
+	if c.stamp, err = journal.NewStamp(c.backend.Dialect.Name()); err != nil {
+		return err
+	}
+	c.db, err = sqldriver.Open(c.backend, sqldriver.Options{
+		Logger: cfg.Logger, WriteWait: cfg.Limits.WriteWait,
+		Begin: c.stamp.Begin, Commit: c.stamp.Commit, After: c.wake,
+	})
 	if err != nil {
 		return err
 	}
@@ -83,7 +106,7 @@ func (c *Cape) connect() (err error) {
 	}
 	c.api, err = rest.New(rest.Settings{
 		BasePath: cfg.BasePath, Origins: cfg.Origins, Logger: cfg.Logger, TrustedProxies: cfg.TrustedProxies,
-		Body: cfg.Limits.Body, Page: cfg.Limits.Page, MaxPage: cfg.Limits.MaxPage, TextDecimals: c.backend.TextDecimals,
+		Body: cfg.Limits.Body, Page: cfg.Limits.Page, MaxPage: cfg.Limits.MaxPage,
 	})
 	if err != nil {
 		return err
@@ -98,6 +121,9 @@ func (c *Cape) ready(ctx context.Context) error {
 	}
 	if err := c.db.Ping(ctx); err != nil {
 		return problem.Wrap(problem.Unavailable, "the database cannot be reached", err)
+	}
+	if err := c.liveFailure(); err != nil {
+		return problem.Wrap(problem.Unavailable, "changes are not delivered", err)
 	}
 	return nil
 }
@@ -183,26 +209,34 @@ func (c *Cape) Plan(ctx context.Context) ([]string, error) {
 	for i, step := range plan.Steps {
 		statements[i] = step.SQL
 	}
-	return statements, nil
+	j, err := journal.Open(c.db, models(published), journal.Options{Logger: c.config.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("capebase: %w", err)
+	}
+	triggers, err := j.Statements(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("capebase: %w", err)
+	}
+	return append(statements, triggers...), nil
 }
 
-// Uninstall drops CapeBase's own tables, and leaves the models' alone.
+// Uninstall drops CapeBase's triggers and tables, and leaves the models' alone.
 func (c *Cape) Uninstall(ctx context.Context) error {
-	if err := migrate.Uninstall(ctx, c.db); err != nil {
+	if err := errors.Join(journal.Uninstall(ctx, c.db), migrate.Uninstall(ctx, c.db)); err != nil {
 		return fmt.Errorf("capebase: %w", err)
 	}
 	return nil
 }
 
-// Close stops what Run began and closes what Open opened; it may be called twice.
+// Close ends streams, drains handlers, stops what Run began and closes what Open opened; it may be called twice.
 func (c *Cape) Close() error {
 	var err error
 	c.closed.Do(func() {
+		c.EndStreams()
 		c.started.Store(false)
-		c.end()
-		c.tasks.Wait()
+		err = c.drain()
 		if c.db != nil {
-			err = c.db.Close()
+			err = errors.Join(err, c.db.Close())
 		}
 	})
 	return err

@@ -21,12 +21,14 @@ type Database = engine.Engine
 // Config configures Open; the zero value is ready for use.
 type Config struct {
 	BasePath       string         // prefix of all routes, such as "/api/v1"; default none
-	Origins        []string       // other origins for CORS and CSRF, such as "https://app.example.com"; default same origin only
+	Origins        []string       // other origins for CORS, CSRF and WebSocket, such as "https://app.example.com"; default same origin only
 	Migrate        Migrate        // default MigrateAll
+	Retention      time.Duration  // of the journal; default 30 days; negative: forever
 	Logger         *slog.Logger   // default slog.Default()
 	Gorm           gorm.Config    // naming strategy, plugins; default gorm's
 	Limits         Limits         // zero fields take the defaults
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed; default none
+	NoConsumers    bool           // this process runs no durable consumers
 }
 
 // Migrate says what Start may change in the database.
@@ -41,20 +43,24 @@ const (
 
 // Limits bounds what a client can ask.
 type Limits struct {
-	Body      int64         // bytes of a request's body; default 1 MiB
-	Page      int           // rows of a list with no limit=; default 100
-	MaxPage   int           // largest limit=, and most objects of a bulk create; default 1,000
-	WriteWait time.Duration // for SQLite's one writer; default 5 s
-	Shutdown  time.Duration // for Close and ListenAndServe; default 10 s
+	Body        int64         // bytes of a request's body; default 1 MiB
+	Page        int           // rows of a list with no limit=; default 100
+	MaxPage     int           // largest limit=, and most objects of a bulk create; default 1,000
+	Streams     int           // open streams in all; default 50,000
+	StreamsEach int           // per identity, or per address of anonymous callers; default 100
+	WriteWait   time.Duration // for SQLite's one writer; default 5 s
+	Shutdown    time.Duration // for Close and ListenAndServe; default 10 s
 }
 
 // The defaults of Limits.
 const (
-	defaultBody      = 1 << 20
-	defaultPage      = 100
-	defaultMaxPage   = 1000
-	defaultWriteWait = 5 * time.Second
-	defaultShutdown  = 10 * time.Second
+	defaultBody        = 1 << 20
+	defaultPage        = 100
+	defaultMaxPage     = 1000
+	defaultStreams     = 50_000
+	defaultStreamsEach = 100
+	defaultWriteWait   = 5 * time.Second
+	defaultShutdown    = 10 * time.Second
 )
 
 // withDefaults fills what is zero.
@@ -74,6 +80,8 @@ func (cfg Config) withDefaults() Config {
 	l.Body = orDefault(l.Body, defaultBody)
 	l.Page = orDefault(l.Page, defaultPage)
 	l.MaxPage = orDefault(l.MaxPage, defaultMaxPage)
+	l.Streams = orDefault(l.Streams, defaultStreams)
+	l.StreamsEach = orDefault(l.StreamsEach, defaultStreamsEach)
 	l.WriteWait = orDefault(l.WriteWait, defaultWriteWait)
 	l.Shutdown = orDefault(l.Shutdown, defaultShutdown)
 	l.Page = min(l.Page, l.MaxPage)
@@ -104,6 +112,7 @@ func (cfg Config) validate() error {
 	}
 	l := cfg.Limits
 	for name, v := range map[string]int64{"Body": l.Body, "Page": int64(l.Page), "MaxPage": int64(l.MaxPage),
+		"Streams": int64(l.Streams), "StreamsEach": int64(l.StreamsEach),
 		"WriteWait": int64(l.WriteWait), "Shutdown": int64(l.Shutdown)} {
 		if v < 0 {
 			errs = append(errs, fmt.Errorf("Config.Limits.%s is negative", name))

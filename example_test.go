@@ -186,8 +186,8 @@ func ExampleCape_Plan() {
 		log.Fatal(err)
 	}
 	for _, statement := range statements {
-		if strings.Contains(statement, "todos") {
-			first, _, _ := strings.Cut(statement, "\n")
+		first, _, _ := strings.Cut(statement, "\n")
+		if strings.Contains(first, `"todos"`) && !strings.HasPrefix(first, "CREATE TRIGGER") {
 			fmt.Println(first)
 		}
 	}

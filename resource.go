@@ -39,8 +39,10 @@ const (
 	Create = Route(rest.Create)
 	Update = Route(rest.Update)
 	Delete = Route(rest.Delete)
+	// Subscribe is the live changes, over SSE and WebSocket.
+	Subscribe = Route(rest.Subscribe)
 
-	allRoutes = List | Get | Create | Update | Delete
+	allRoutes = List | Get | Create | Update | Delete | Subscribe
 )
 
 // declaration is what Publish and Allow recorded, for Start to check.

@@ -36,6 +36,7 @@ func (c *Cape) ListenAndServe(ctx context.Context, addr string) (err error) {
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
 	}
+	server.RegisterOnShutdown(c.EndStreams)
 	c.config.Logger.Info("serving", "url", "http://"+listener.Addr().String()+c.config.BasePath)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

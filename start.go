@@ -30,7 +30,7 @@ type published struct {
 }
 
 // Start checks all declarations (one joined error, each with the file and line of its call), migrates under a
-// database-wide lock and mounts the routes; ctx bounds Start alone. To declare anything after Start is a panic. A second
+// database-wide lock, installs triggers, mounts the routes and runs tailer and consumers; ctx bounds Start alone. To declare anything after Start is a panic. A second
 // call does nothing.
 func (c *Cape) Start(ctx context.Context) error {
 	c.startMu.Lock()
@@ -51,6 +51,12 @@ func (c *Cape) Start(ctx context.Context) error {
 	if err := c.migrate(ctx, models(all)); err != nil {
 		return fmt.Errorf("capebase: %w", err)
 	}
+	if err := c.install(ctx, models(all)); err != nil {
+		return fmt.Errorf("capebase: %w", err)
+	}
+	if err := c.registerConsumers(ctx, all); err != nil {
+		return fmt.Errorf("capebase: %w", err)
+	}
 	if err := c.mount(ctx, all); err != nil {
 		return fmt.Errorf("capebase: %w", err)
 	}
@@ -59,6 +65,9 @@ func (c *Cape) Start(ctx context.Context) error {
 			return fmt.Errorf("capebase: OnStart: %w", err)
 		}
 	}
+	c.waker.Store(c.journal)
+	c.runLive(all)
+	c.runConsumers()
 	c.started.Store(true)
 	for _, fn := range c.run {
 		c.tasks.Go(func() { fn(c.life) })
@@ -87,6 +96,7 @@ func (c *Cape) publish() ([]*published, error) {
 		}
 	}
 	errs = append(errs, c.conflicts(all)...)
+	errs = append(errs, c.checkConsumers()...)
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("capebase: %w", errors.Join(errs...))
 	}
@@ -218,13 +228,21 @@ func (c *Cape) mount(ctx context.Context, all []*published) (err error) {
 		return nil // by a Start that failed after this
 	}
 	c.mounted = true
+	c.newStreams(all, stores)
 	c.api.DocumentSecurity()
 	for i, p := range all {
-		c.api.Mount(&rest.Resource{
+		resource := &rest.Resource{
 			Path: p.options.path, Routes: rest.Route(p.options.routes), Store: stores[i],
 			Create: p.create, Update: p.update, Read: c.api.File(p.model.Name, p.read),
-		})
+		}
+		if p.options.routes&Subscribe != 0 {
+			resource.Subscribe = c.streams.Resource(p.streamName())
+		}
+		c.api.Mount(resource)
 		c.logClosed(p)
+	}
+	if slices.ContainsFunc(all, func(p *published) bool { return p.options.routes&Subscribe != 0 }) {
+		c.api.MountSubscribe(c.streams.Multi())
 	}
 	return c.api.Document()
 }

@@ -1,4 +1,4 @@
-// Command todo is a whole CapeBase program: one struct, three rules, a REST API.
+// Command todo is a whole CapeBase program: one struct, three rules, a REST API with live streams.
 //
 //	ADDR          where to listen; default 127.0.0.1:8080
 //	DATABASE_URL  default sqlite:todos.db; postgres://… and mysql://… work as well
@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -56,10 +57,14 @@ func run(ctx context.Context) error {
 	}
 	cape.UseAuth(tokens)
 
-	todos := capebase.Publish[Todo](cape) // routes and OpenAPI
+	todos := capebase.Publish[Todo](cape) // routes, OpenAPI, live streams
 	todos.Allow(policy.Read, policy.Anyone())
 	todos.Allow(policy.Write, policy.Owner(&todos.Fields.UserID))
 	todos.Allow(policy.All, policy.Role("admin"))
+
+	todos.OnChange(func(ctx context.Context, c capebase.Change[Todo]) {
+		slog.InfoContext(ctx, "todo", "event", c.Event, "id", c.Row.ID, "task", c.Row.Task, "actor", c.Actor)
+	})
 
 	return cape.ListenAndServe(ctx, cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8080"))
 }

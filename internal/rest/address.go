@@ -7,13 +7,28 @@ import (
 )
 
 // clientAddress is where the request came from. A proxy is believed only when it is trusted, and what it forwards only
-// as far back as proxies are: the first untrusted address from the right is the client's.
+// as far back as proxies are: the first untrusted address from the right is the client's. A proxy that writes one of the
+// two headers may pass on the other as the client wrote it: where they disagree, neither is believed.
 func clientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	address := parseAddress(r.RemoteAddr)
 	if !contains(trusted, address) {
 		return address
 	}
-	hops := forwarded(r.Header)
+	standard, usual := forwarded(r.Header), forwardedFor(r.Header)
+	switch {
+	case standard == nil:
+		return lastUntrusted(address, usual, trusted)
+	case usual == nil:
+		return lastUntrusted(address, standard, trusted)
+	}
+	if client := lastUntrusted(address, usual, trusted); client == lastUntrusted(address, standard, trusted) {
+		return client
+	}
+	return address
+}
+
+// lastUntrusted follows the hops from the right, from a proxy that is trusted.
+func lastUntrusted(address netip.Addr, hops []string, trusted []netip.Prefix) netip.Addr {
 	for i := len(hops) - 1; i >= 0; i-- {
 		hop := parseAddress(hops[i])
 		if !hop.IsValid() {
@@ -27,7 +42,7 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	return address
 }
 
-// forwarded lists the hops of X-Forwarded-For, or of the standard Forwarded (RFC 7239) where that is given.
+// forwarded lists the hops of the standard header (RFC 7239).
 func forwarded(h http.Header) []string {
 	var hops []string
 	for _, line := range h.Values("Forwarded") {
@@ -40,9 +55,11 @@ func forwarded(h http.Header) []string {
 			}
 		}
 	}
-	if hops != nil {
-		return hops
-	}
+	return hops
+}
+
+func forwardedFor(h http.Header) []string {
+	var hops []string
 	for _, line := range h.Values("X-Forwarded-For") {
 		for hop := range strings.SplitSeq(line, ",") {
 			hops = append(hops, strings.TrimSpace(hop))

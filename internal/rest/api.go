@@ -77,7 +77,31 @@ func (a *API) newHuma() huma.API {
 	if a.BasePath != "" {
 		config.Servers = []*huma.Server{{URL: a.BasePath}}
 	}
-	return huma.NewAPI(config, humago.NewAdapter(a.router, a.BasePath))
+	api := huma.NewAPI(config, humago.NewAdapter(a.router, a.BasePath))
+	api.UseMiddleware(func(ctx huma.Context, next func(huma.Context)) { next(&typedContext{humaContext: ctx}) })
+	return api
+}
+
+// humaContext is embedded under a name that is not that of its method Context.
+type humaContext = huma.Context
+
+// typedContext is the context of a typed route. Its problems have the status and headers of the generated routes'.
+type typedContext struct {
+	humaContext
+	problem *problem.Error // what transform made of the answer, if it is one
+}
+
+// Unwrap lets humago.Unwrap find the request.
+func (c *typedContext) Unwrap() huma.Context { return c.humaContext }
+
+// SetStatus is called after transform, and ends the headers.
+func (c *typedContext) SetStatus(status int) {
+	if c.problem != nil {
+		status = c.problem.Status
+		_, w := humago.Unwrap(c.humaContext)
+		c.problem.SetHeaders(w.Header())
+	}
+	c.humaContext.SetStatus(status)
 }
 
 // Handle adds a plain route; pattern is http.ServeMux's.
@@ -85,14 +109,23 @@ func (a *API) Handle(pattern string, h http.Handler) { a.router.Handle(pattern, 
 
 // transform gives huma's own errors our shape, and keeps the text of errors that are nobody's problem out of answers.
 func (a *API) transform(ctx huma.Context, _ string, v any) (any, error) {
-	id := caller.RequestOf(ctx.Context()).ID
-	switch e := v.(type) {
+	var e *problem.Error
+	switch v := v.(type) {
 	case *problem.Error:
-		return e.For(id), nil
+		e = v
 	case *huma.ErrorModel:
-		return a.fromHuma(ctx.Context(), e).For(id), nil
+		e = a.fromHuma(ctx.Context(), v)
+	default:
+		return v, nil
 	}
-	return v, nil
+	if auth.From(ctx.Context()).ID == "" {
+		e = e.ForAnonymous()
+	}
+	e = e.For(caller.RequestOf(ctx.Context()).ID)
+	if c, ok := ctx.(*typedContext); ok {
+		c.problem = e
+	}
+	return e, nil
 }
 
 func (a *API) fromHuma(ctx context.Context, model *huma.ErrorModel) *problem.Error {

@@ -118,12 +118,14 @@ func (a *API) security() []map[string][]string {
 	return security
 }
 
+func (r *Resource) problems(op *huma.Operation, statuses ...int) { r.api.problems(op, statuses...) }
+
 // problems documents the statuses of this operation and those of every one.
-func (r *Resource) problems(op *huma.Operation, statuses ...int) {
+func (a *API) problems(op *huma.Operation, statuses ...int) {
 	for _, status := range append(statuses, http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError, http.StatusServiceUnavailable) {
 		response := &huma.Response{
 			Description: http.StatusText(status),
-			Content:     map[string]*huma.MediaType{problemType: {Schema: r.api.problemSchema()}},
+			Content:     map[string]*huma.MediaType{problemType: {Schema: a.problemSchema()}},
 		}
 		switch status {
 		case http.StatusUnauthorized:

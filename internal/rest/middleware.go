@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"net/http"
@@ -109,7 +110,8 @@ func (a *API) Identify(next http.Handler) http.Handler {
 func (a *API) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if auth.Known(r.Context()) {
-			next.ServeHTTP(w, r)
+			given := context.WithValue(r.Context(), givenKey{}, true)
+			next.ServeHTTP(w, r.WithContext(given))
 			return
 		}
 		id, err := a.Authenticate(r)
@@ -120,6 +122,17 @@ func (a *API) identified(next http.Handler) http.Handler {
 		noteIdentity(r.Context(), id.ID)
 		next.ServeHTTP(w, r.WithContext(auth.With(r.Context(), id)))
 	})
+}
+
+// givenKey marks a context whose identity came with it, and not from an authenticator.
+type givenKey struct{}
+
+// Given returns the identity of a request that had one before the authenticators were asked.
+func (a *API) Given(ctx context.Context) (auth.Identity, bool) {
+	if ctx.Value(givenKey{}) == nil {
+		return auth.Identity{}, false
+	}
+	return auth.From(ctx), true
 }
 
 // Authenticate returns the identity that the first authenticator finds which knows the credentials. Credentials in an

@@ -36,6 +36,7 @@ type Resource struct {
 	Store          *store.Store
 	Create, Update *model.Shape // what POST and PATCH take
 	Read           *huma.Schema // a reference to the schema of a row
+	Subscribe      http.Handler // live changes
 
 	api   *API
 	model *model.Model
@@ -66,11 +67,14 @@ func (r *Resource) routes() []route {
 	return []route{
 		{List, http.MethodGet, "", r.list, r.documentList},
 		{Create, http.MethodPost, "", r.create, r.documentCreate},
+		{Subscribe, http.MethodGet, "/subscribe", r.subscribe, r.documentSubscribe},
 		{Get, http.MethodGet, "/{id}", r.get, r.documentGet},
 		{Update, http.MethodPatch, "/{id}", r.update, r.documentUpdate},
 		{Delete, http.MethodDelete, "/{id}", r.delete, r.documentDelete},
 	}
 }
+
+func (r *Resource) subscribe(w http.ResponseWriter, req *http.Request) { r.Subscribe.ServeHTTP(w, req) }
 
 func (r *Resource) list(w http.ResponseWriter, req *http.Request) {
 	q, err := query.Parse(req.URL.RawQuery, r.model, r.limits())
@@ -106,7 +110,7 @@ func (r *Resource) list(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r *Resource) limits() query.Limits {
-	return query.Limits{Page: r.api.Page, MaxPage: r.api.MaxPage, TextDecimals: r.api.TextDecimals}
+	return query.Limits{Page: r.api.Page, MaxPage: r.api.MaxPage}
 }
 
 // prefersCount reads the Prefer header (RFC 7240).
@@ -323,7 +327,7 @@ func validation(found []error) error {
 	errs := make([]problem.FieldError, 0, len(found))
 	for _, err := range found {
 		field := problem.FieldError{Location: "body", Message: err.Error()}
-		if detailer, ok := err.(huma.ErrorDetailer); ok { //nolint:errorlint // as huma itself does
+		if detailer, ok := err.(huma.ErrorDetailer); ok {
 			detail := detailer.ErrorDetail()
 			field = problem.FieldError{Location: detail.Location, Message: detail.Message}
 		}

@@ -3,7 +3,6 @@ package rest
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/capebase/capebase/internal/problem"
 )
@@ -35,11 +34,13 @@ func (rt *Router) HandleFunc(pattern string, h func(http.ResponseWriter, *http.R
 func (rt *Router) handleOpen(pattern string, h http.HandlerFunc) { rt.handle(pattern, h) }
 
 func (rt *Router) handle(pattern string, h http.Handler) {
-	if _, path, _ := strings.Cut(pattern, " "); pattern == "/" || path == "/" && !strings.Contains(pattern, " ") {
-		rt.serving = http.NewServeMux() // the user's catch-all takes the fallback's place
-	}
 	rt.routes.Handle(pattern, h)
-	rt.serving.Handle(pattern, h)
+	switch {
+	case pattern == "/":
+		rt.serving = rt.routes // the user's catch-all takes the fallback's place
+	case rt.serving != rt.routes:
+		rt.serving.Handle(pattern, h)
+	}
 }
 
 // ServeHTTP serves a request whose middleware has run.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/capebase/capebase/internal/engine"
@@ -38,10 +39,10 @@ func (s *Store) Update(ctx context.Context, key []predicate.Value, in Input, con
 			return err
 		}
 		after, err := s.change(ctx, c, key, before, changed)
-		if err != nil {
+		switch {
+		case err != nil && !(s.constrained(err) && !rule.Match(after)):
 			return err
-		}
-		if !rule.Match(after) {
+		case !rule.Match(after):
 			return problem.New(problem.Permission, "the rules do not allow this "+s.Model.Name+" as it would be after the change")
 		}
 		result = Result{after, visible.Match(after)}
@@ -112,7 +113,7 @@ func (s session) changes(before Row, in Input) (Input, error) {
 	return changed, nil
 }
 
-// change writes the given columns and returns the row as it is stored then.
+// change writes the given columns and returns the row as it is stored then; beside an error, as it was to be.
 func (s *Store) change(ctx context.Context, c *sqldriver.Conn, key []predicate.Value, before Row, in Input) (Row, error) {
 	if s.Model.Hooks != 0 {
 		return s.updateThroughGORM(ctx, c, key, before, in)
@@ -121,8 +122,10 @@ func (s *Store) change(ctx context.Context, c *sqldriver.Conn, key []predicate.V
 	b.Write("UPDATE ")
 	b.Table(&s.Model.Table)
 	separator := " SET "
+	planned := slices.Clone(before)
 	for i, given := range in.Given {
 		if given {
+			planned[i] = in.Values[i]
 			b.Write(separator)
 			b.Quote(s.Model.Table.Columns[i].Name)
 			b.Write(" = ")
@@ -138,10 +141,14 @@ func (s *Store) change(ctx context.Context, c *sqldriver.Conn, key []predicate.V
 	if s.dialect.Returning() && !s.reread {
 		b.Write(" RETURNING ")
 		b.Columns(&s.Model.Table)
-		return s.one(ctx, c, b)
+		after, err := s.one(ctx, c, b)
+		if err != nil {
+			return planned, err
+		}
+		return after, nil
 	}
 	if _, err := c.Exec(ctx, b.String(), b.Args); err != nil {
-		return nil, err
+		return planned, err
 	}
 	return s.read(ctx, c, key)
 }

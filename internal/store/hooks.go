@@ -2,11 +2,13 @@ package store
 
 import (
 	"context"
+	"maps"
 	"reflect"
 	"slices"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+	"gorm.io/gorm/schema"
 
 	"github.com/capebase/capebase/internal/predicate"
 	"github.com/capebase/capebase/internal/sqldriver"
@@ -16,26 +18,102 @@ import (
 // The hooks see the caller there too.
 
 func (s *Store) gormSession(ctx context.Context) *gorm.DB {
-	return s.gorm.Session(&gorm.Session{Context: ctx, NewDB: true, SkipDefaultTransaction: true})
+	session := s.gorm.Session(&gorm.Session{Context: ctx, NewDB: true, SkipDefaultTransaction: true})
+	session.TranslateError = false // this session's copy: problems are made of the database's own errors
+	return session
 }
 
+// insertThroughGORM returns, beside an error, the row as hooks left it.
 func (s *Store) insertThroughGORM(ctx context.Context, c *sqldriver.Conn, in Input) (Row, error) {
 	target := reflect.New(s.Model.Type)
 	if err := s.Model.ToStruct(ctx, in.Values, target.Elem()); err != nil {
-		return nil, err
+		return in.Values, err
 	}
-	if err := s.gormSession(ctx).Omit(clause.Associations).Create(target.Interface()).Error; err != nil {
-		return nil, err
+	session := s.gormSession(ctx).Omit(clause.Associations)
+	if explicit := s.explicit(in); explicit != nil {
+		session = session.Set(explicitSetting, explicit)
 	}
-	row, err := s.Model.FromStruct(ctx, target.Elem())
+	err := session.Create(target.Interface()).Error
+	row, convert := s.Model.FromStruct(ctx, target.Elem())
+	if convert != nil {
+		row = in.Values
+	}
+	if err == nil {
+		err = convert
+	}
 	if err != nil {
-		return nil, err
+		return row, err
 	}
 	return s.read(ctx, c, s.keyOf(row))
 }
 
+// explicit lists the columns that have a default in the database and were given a value. GORM takes the zero of Go for
+// no value, and would store the default instead of the false that a client sent.
+func (s *Store) explicit(in Input) []string {
+	var columns []string
+	for _, f := range s.Model.Fields {
+		if f.Default && in.Given[f.Column] {
+			columns = append(columns, s.Model.Table.Columns[f.Column].Name)
+		}
+	}
+	return columns
+}
+
+// explicitSetting carries explicit's columns to keepExplicit.
+const explicitSetting = "cape:explicit"
+
+// keepExplicit lets GORM see the given columns as ones without a default, in this statement alone. It comes after the
+// hooks, so that what they leave in the struct is what is stored.
+func keepExplicit(db *gorm.DB) {
+	setting, ok := db.Get(explicitSetting)
+	columns, isList := setting.([]string)
+	if !ok || !isList || db.Statement.Schema == nil {
+		return
+	}
+	from := db.Statement.Schema
+	to := &schema.Schema{
+		Name: from.Name, ModelType: from.ModelType, Table: from.Table, PrioritizedPrimaryField: from.PrioritizedPrimaryField,
+		DBNames: from.DBNames, PrimaryFields: from.PrimaryFields, PrimaryFieldDBNames: from.PrimaryFieldDBNames, Fields: from.Fields,
+		FieldsByName: from.FieldsByName, FieldsByBindName: from.FieldsByBindName, FieldsByDBName: maps.Clone(from.FieldsByDBName),
+		CreateClauses: from.CreateClauses, QueryClauses: from.QueryClauses,
+		BeforeCreate: from.BeforeCreate, AfterCreate: from.AfterCreate, BeforeSave: from.BeforeSave, AfterSave: from.AfterSave,
+	}
+	for _, field := range from.FieldsWithDefaultDBValue {
+		if !slices.Contains(columns, field.DBName) {
+			to.FieldsWithDefaultDBValue = append(to.FieldsWithDefaultDBValue, field)
+		}
+	}
+	for _, column := range columns {
+		field := *from.FieldsByDBName[column]
+		field.HasDefaultValue, field.DefaultValueInterface = false, nil
+		to.FieldsByDBName[column] = &field
+	}
+	db.Statement.Schema = to
+}
+
+// registerCallbacks prepares a gorm.DB once.
+func registerCallbacks(g *gorm.DB) error {
+	const name = "cape:explicit"
+	if g.Callback().Create().Get(name) != nil {
+		return nil
+	}
+	return g.Callback().Create().After("gorm:before_create").Before("gorm:create").Register(name, keepExplicit)
+}
+
+// keyIn is the condition that the key is that of the struct. GORM's own leaves out the parts that are zero, and would
+// change the rows of others with them.
+func (s *Store) keyIn(ctx context.Context, target reflect.Value) clause.Where {
+	var where clause.Where
+	for _, column := range s.Model.Table.Key {
+		name := s.Model.Table.Columns[column].Name
+		value, _ := s.Model.Schema.FieldsByDBName[name].ValueOf(ctx, target.Elem())
+		where.Exprs = append(where.Exprs, clause.Eq{Column: clause.Column{Table: clause.CurrentTable, Name: name}, Value: value})
+	}
+	return where
+}
+
 // updateThroughGORM loads the row into a struct, so that hooks see all of it, and saves the columns that were given and
-// those that a BeforeUpdate or BeforeSave hook changed.
+// those that a BeforeUpdate or BeforeSave hook changed. Beside an error it returns the row as hooks left it.
 func (s *Store) updateThroughGORM(ctx context.Context, c *sqldriver.Conn, key []predicate.Value, before Row, in Input) (Row, error) {
 	if !slices.Contains(in.Given, true) {
 		return before, nil
@@ -48,11 +126,15 @@ func (s *Store) updateThroughGORM(ctx context.Context, c *sqldriver.Conn, key []
 		}
 	}
 	if err := s.Model.ToStruct(ctx, row, target.Elem()); err != nil {
-		return nil, err
+		return row, err
 	}
-	err := s.gormSession(ctx).Model(target.Interface()).Omit(clause.Associations).Select("*").Updates(target.Interface()).Error
+	err := s.gormSession(ctx).Model(target.Interface()).Clauses(s.keyIn(ctx, target)).
+		Omit(clause.Associations).Select("*").Updates(target.Interface()).Error
 	if err != nil {
-		return nil, err
+		if hooked, convert := s.Model.FromStruct(ctx, target.Elem()); convert == nil {
+			row = hooked
+		}
+		return row, err
 	}
 	return s.read(ctx, c, key)
 }
@@ -62,5 +144,5 @@ func (s *Store) deleteThroughGORM(ctx context.Context, before Row) error {
 	if err := s.Model.ToStruct(ctx, before, target.Elem()); err != nil {
 		return err
 	}
-	return s.gormSession(ctx).Delete(target.Interface()).Error
+	return s.gormSession(ctx).Clauses(s.keyIn(ctx, target)).Delete(target.Interface()).Error
 }

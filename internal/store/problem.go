@@ -9,6 +9,7 @@ import (
 
 	"github.com/capebase/capebase/internal/engine"
 	"github.com/capebase/capebase/internal/problem"
+	"github.com/capebase/capebase/internal/sqldriver"
 )
 
 // scanError is a stored value that its column's kind cannot hold: only other programs can have written it.
@@ -40,17 +41,33 @@ func (s *Store) problem(err error) error {
 		return s.constraint(failure, "the key of an existing row, or a row that no other refers to", err)
 	case engine.TooLong:
 		return s.constraint(failure, "a value that the column can hold", err)
-	case engine.Busy:
+	case engine.Busy, engine.Stale:
 		return problem.Wrap(problem.Unavailable, "the database is busy; try again", err)
 	case engine.Down:
 		return problem.Wrap(problem.Unavailable, "the database cannot be reached; try again", err)
 	case engine.Cut:
 		return problem.Wrap(problem.Unavailable, "the request was cut short", err)
 	}
+	if errors.Is(err, sqldriver.ErrBusy) {
+		return problem.Wrap(problem.Unavailable, "the database is busy; try again", err)
+	}
+	if errors.Is(err, sqldriver.ErrClosed) {
+		return problem.Wrap(problem.Unavailable, "the backend is shutting down", err)
+	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return problem.Wrap(problem.Unavailable, "the request was cut short", err)
 	}
 	return problem.Wrap(problem.Internal, "something went wrong; the log has the request's id", err)
+}
+
+// constrained tells whether it was a constraint of the database that refused a row.
+func (s *Store) constrained(err error) bool {
+	switch s.dialect.Classify(err).Class {
+	case engine.UniqueViolation, engine.NotNull, engine.Check, engine.ForeignKey, engine.TooLong:
+		return true
+	default:
+		return false
+	}
 }
 
 func (s *Store) constraint(failure engine.Failure, expected string, err error) error {

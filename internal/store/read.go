@@ -26,7 +26,11 @@ type List struct {
 func (s *Store) List(ctx context.Context, q *query.Query, count bool, visit func(Row)) (List, error) {
 	where := s.visible(ctx, q.Filter)
 	list := List{Total: -1}
-	err := s.db.View(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+	read := s.db.Read
+	if count {
+		read = s.db.View // both statements see the same rows
+	}
+	err := read(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		list = List{Total: -1}
 		if count {
 			total, err := s.count(ctx, c, where)
@@ -57,7 +61,7 @@ func (s *Store) List(ctx context.Context, q *query.Query, count bool, visit func
 // Get returns a row, or a problem with code not_found when there is none that the caller may read.
 func (s *Store) Get(ctx context.Context, key []predicate.Value) (Row, error) {
 	var row Row
-	err := s.db.View(ctx, func(ctx context.Context, c *sqldriver.Conn) (err error) {
+	err := s.db.Read(ctx, func(ctx context.Context, c *sqldriver.Conn) (err error) {
 		b := s.selectWhere(predicate.All(s.keyIs(key), s.visible(ctx, nil)))
 		row, err = s.one(ctx, c, b)
 		return err
@@ -68,6 +72,20 @@ func (s *Store) Get(ctx context.Context, key []predicate.Value) (Row, error) {
 func (s *Store) visible(ctx context.Context, filter *predicate.Expr) *predicate.Expr {
 	session := s.session(ctx)
 	return predicate.Fold(predicate.All(session.visible(), filter), session.caller)
+}
+
+// Visible is what the context's caller may read, as a tree that speaks of the row alone.
+func (s *Store) Visible(ctx context.Context) *predicate.Expr { return s.visible(ctx, nil) }
+
+// Visit reads the rows for which where holds, in key order, in the context's transaction; a row is the callback's until
+// it returns. where has to be folded.
+func (s *Store) Visit(ctx context.Context, where *predicate.Expr, visit func(Row) error) error {
+	err := s.db.Read(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+		b := s.selectWhere(where)
+		s.order(b, nil)
+		return each(ctx, c, b.String(), b.Args, len(s.Model.Fields), s.scan, visit)
+	})
+	return s.problem(err)
 }
 
 // keyIs is the condition that the primary key is key.

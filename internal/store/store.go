@@ -40,8 +40,10 @@ type Row = []predicate.Value
 // New prepares a table. The table exists; ctx bounds the look at its triggers.
 func New(ctx context.Context, db *sqldriver.DB, g *gorm.DB, m *model.Model, rules Rules, reserved []string) (*Store, error) {
 	s := &Store{Model: m, Rules: rules, db: db, dialect: db.Dialect(), gorm: g, reserved: reserved}
-	var err error
-	s.reread, err = s.hasTriggers(ctx)
+	err := registerCallbacks(g)
+	if err == nil {
+		s.reread, err = s.hasTriggers(ctx)
+	}
 	return s, err
 }
 

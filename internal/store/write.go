@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -52,17 +53,23 @@ func (s *Store) Create(ctx context.Context, inputs []Input) ([]Result, error) {
 			return nil, err
 		}
 	}
+	rule, visible := session.rule(s.Rules.Create), session.visible()
+	refused := problem.New(problem.Permission, "the rules do not allow to create this "+s.Model.Name)
+	if !possible(rule, predicate.Yes, nil, func(*predicate.Expr) bool { return true }) {
+		return nil, refused // before hooks run and constraints tell of other rows
+	}
 	var results []Result
 	err := s.db.UpdateRetry(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		results = make([]Result, 0, len(inputs))
-		rule, visible := session.rule(s.Rules.Create), session.visible()
 		for _, in := range inputs {
 			row, err := s.insert(ctx, c, in)
-			if err != nil {
+			switch {
+			case err != nil && s.constrained(err) && !allowable(rule, row, in.Given):
+				return refused
+			case err != nil:
 				return s.locate(err, in.Location)
-			}
-			if !rule.Match(row) {
-				return problem.New(problem.Permission, "the rules do not allow to create this "+s.Model.Name)
+			case !rule.Match(row):
+				return refused
 			}
 			results = append(results, Result{row, visible.Match(row)})
 		}
@@ -120,7 +127,7 @@ func (s *Store) refuseReserved(in *Input) error {
 	return nil
 }
 
-// insert writes one row and returns it as it is stored.
+// insert writes one row and returns it as it is stored; beside an error, as it was to be.
 func (s *Store) insert(ctx context.Context, c *sqldriver.Conn, in Input) (Row, error) {
 	if s.Model.Hooks != 0 {
 		return s.insertThroughGORM(ctx, c, in)
@@ -133,14 +140,17 @@ func (s *Store) insert(ctx context.Context, c *sqldriver.Conn, in Input) (Row, e
 		b.Write(" RETURNING ")
 		b.Columns(&s.Model.Table)
 		row, err := s.one(ctx, c, b)
-		if err != nil || !s.reread {
-			return row, err
+		if err != nil {
+			return in.Values, err
+		}
+		if !s.reread {
+			return row, nil
 		}
 		return s.read(ctx, c, s.keyOf(row))
 	}
 	result, err := c.Exec(ctx, b.String(), b.Args)
 	if err != nil {
-		return nil, err
+		return in.Values, err
 	}
 	key := s.keyOf(in.Values)
 	for i, column := range s.Model.Table.Key {
@@ -194,15 +204,21 @@ func (s *Store) read(ctx context.Context, c *sqldriver.Conn, key []predicate.Val
 	return s.one(ctx, c, s.selectWhere(s.keyIs(key)))
 }
 
-// locate names the object of a bulk body in the errors of its fields.
+// locate names the object of a bulk body in the errors of its fields. What may be tried again stays the database's error.
 func (s *Store) locate(err error, location string) error {
-	found := s.problem(err)
-	e, ok := found.(*problem.Error) //nolint:errorlint // problem returns it bare
+	if s.constrained(err) {
+		err = s.problem(err)
+	}
+	e, ok := err.(*problem.Error) //nolint:errorlint // one that a hook has wrapped is the hook's
 	if !ok || location == "body" {
-		return found
+		return err
 	}
-	for i := range e.Errors {
-		e.Errors[i].Location = location + e.Errors[i].Location[len("body"):]
+	located := *e // a hook's error may be shared
+	located.Errors = slices.Clone(e.Errors)
+	for i := range located.Errors {
+		if rest, ok := strings.CutPrefix(located.Errors[i].Location, "body"); ok {
+			located.Errors[i].Location = location + rest
+		}
 	}
-	return e
+	return &located
 }

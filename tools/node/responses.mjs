@@ -1,6 +1,6 @@
 // Checks recorded HTTP exchanges against the OpenAPI document that promises them.
 //
-//   node tools/node/responses.mjs [--ignore /path]… openapi.json exchanges.ndjson
+//   node tools/node/responses.mjs [--ignore /path]… (openapi.json exchanges.ndjson)…
 //
 // Each line of the second file is {"method", "path", "status", "contentType", "body"}: path with its query as it was
 // sent, body as the text that was answered. A fault is a status, content type or body that the operation does not
@@ -10,7 +10,7 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { compile, load, operations, pointer, resolve, validator } from './lib/document.mjs';
-import { main, UsageError } from './lib/report.mjs';
+import { main, together, UsageError } from './lib/report.mjs';
 
 class Checker {
   constructor(document, ignored) {
@@ -165,12 +165,11 @@ function arguments_() {
     options: { ignore: { type: 'string', multiple: true, default: [] } },
     allowPositionals: true,
   });
-  if (positionals.length !== 2) throw new UsageError();
-  return { ignored: values.ignore, from: positionals[0], recorded: positionals[1] };
+  if (positionals.length === 0 || positionals.length % 2 !== 0) throw new UsageError();
+  return { ignored: values.ignore, positionals };
 }
 
-await main('node responses.mjs [--ignore /path]... openapi.json exchanges.ndjson', async () => {
-  const { ignored, from, recorded } = arguments_();
+async function replay(ignored, from, recorded) {
   const checker = new Checker(await load(from), ignored);
   const faults = [];
   let line = 0;
@@ -186,4 +185,11 @@ await main('node responses.mjs [--ignore /path]... openapi.json exchanges.ndjson
   // A recording that stayed empty has shown nothing.
   if (count === 0) faults.push(`${recorded}: there is no exchange in it`);
   return { checked: `${recorded}: ${count} exchanges, ${checker.coverage()}`, faults };
+}
+
+await main('node responses.mjs [--ignore /path]… (openapi.json exchanges.ndjson)…', async () => {
+  const { ignored, positionals } = arguments_();
+  const results = [];
+  for (let i = 0; i < positionals.length; i += 2) results.push(await replay(ignored, positionals[i], positionals[i + 1]));
+  return together(results);
 });

@@ -1,11 +1,11 @@
 // Checks an OpenAPI 3.1 document three ways: against the specification's own JSON Schema, by the rules of a linter,
 // and by compiling each of its schemas strictly.
 //
-//   node tools/node/validate.mjs openapi.json
+//   node tools/node/validate.mjs openapi.json…
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { compile, load, operations, schemas, validator } from './lib/document.mjs';
-import { main, UsageError } from './lib/report.mjs';
+import { main, together, UsageError } from './lib/report.mjs';
 
 // The linter's rules that are about right and wrong. Those about taste are left out.
 const rules = [
@@ -75,8 +75,7 @@ function bySecurity(document) {
   );
 }
 
-await main('node validate.mjs openapi.json', async ([file, ...more]) => {
-  if (file === undefined || more.length > 0) throw new UsageError();
+async function validate(file) {
   const document = await load(file);
   const checked = `${file}: OpenAPI ${document.openapi}, ${operations(document).length} operations, ${schemas(document).length} schemas`;
   if (!/^3\.1\./.test(document.openapi)) return { checked, faults: [`specification: /openapi: want 3.1.x`] };
@@ -84,4 +83,11 @@ await main('node validate.mjs openapi.json', async ([file, ...more]) => {
   // What does not even have an OpenAPI document's shape cannot be walked as one.
   if (faults.length === 0) faults.push(...byCompiling(document), ...bySecurity(document));
   return { checked, faults };
+}
+
+await main('node validate.mjs openapi.json…', async (files) => {
+  if (files.length === 0) throw new UsageError();
+  const results = [];
+  for (const file of files) results.push(await validate(file));
+  return together(results);
 });

@@ -3,6 +3,11 @@
 /** A mistake in how the check was called, told apart from faults in what it checked. */
 export class UsageError extends Error {}
 
+/** Makes one result of several. */
+export function together(results) {
+  return { checked: results.map(({ checked }) => checked).join('\n'), faults: results.flatMap(({ faults }) => faults) };
+}
+
 /**
  * Runs a check and exits: 0 without faults, 1 with them, 2 when it could not run.
  *

@@ -1,0 +1,167 @@
+package capebase
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime/debug"
+	"time"
+
+	"github.com/capebase/capebase/internal/journal"
+	"github.com/capebase/capebase/internal/model"
+	"github.com/capebase/capebase/internal/predicate"
+)
+
+// Event is what happened to a row.
+type Event string
+
+// The events.
+const (
+	Inserted Event = "INSERT"
+	Updated  Event = "UPDATE"
+	Deleted  Event = "DELETE"
+	Reset    Event = "RESET" // changes may have been missed: read again; Row is zero
+)
+
+// Change is one committed change. Fields tagged cape:"secret" are zero in it.
+type Change[T any] struct {
+	ID     string // unique and stable: an idempotency key
+	Event  Event
+	Row    T      // after; for Deleted the last version
+	Before *T     // nil for Inserted
+	Actor  string // Identity.ID; "" for SQL of other programs
+	Time   time.Time
+}
+
+// OnChange calls fn for each change seen by this process from Start on, in the order of commits, whoever made it and
+// however. Handlers run one after the other per call of OnChange, outside any transaction; their context is anonymous
+// and ends when Close has waited for [Limits.Shutdown]. A panic is logged and the next change is handed on.
+func (r *Resource[T]) OnChange(fn func(context.Context, Change[T])) {
+	h := &handler{decl: r.decl, at: position()}
+	h.call = func(ctx context.Context, m *model.Model, c *change) error {
+		typed, err := typedChange[T](ctx, m, c)
+		if err != nil {
+			return err
+		}
+		fn(ctx, typed)
+		return nil
+	}
+	r.cape.declare("OnChange", func() { r.cape.handlers = append(r.cape.handlers, h) })
+}
+
+// handler is a declared OnChange.
+type handler struct {
+	decl *declaration
+	at   string
+	call func(context.Context, *model.Model, *change) error
+}
+
+// change is an entry as a resource sees it: a row that is marked as deleted is not there.
+type change struct {
+	id            string
+	event         Event
+	before, after []predicate.Value
+	actor         string
+	time          time.Time
+}
+
+func typedChange[T any](ctx context.Context, m *model.Model, c *change) (Change[T], error) {
+	typed := Change[T]{ID: c.id, Event: c.event, Actor: c.actor, Time: c.time}
+	if c.before != nil {
+		typed.Before = new(T)
+		if err := m.ToStruct(ctx, c.before, reflect.ValueOf(typed.Before).Elem()); err != nil {
+			return typed, err
+		}
+	}
+	switch {
+	case c.after != nil:
+		return typed, m.ToStruct(ctx, c.after, reflect.ValueOf(&typed.Row).Elem())
+	case typed.Before != nil:
+		typed.Row = *typed.Before
+	}
+	return typed, nil
+}
+
+// see turns an entry into what a resource's readers get; nil when it is nothing to them.
+func (c *Cape) see(m *model.Model, e *journal.Entry) *change {
+	seen := &change{
+		id:    c.changeID(e.Position),
+		actor: e.Actor.ID,
+		time:  e.Time,
+	}
+	switch e.Op {
+	case journal.Gap:
+		seen.event = Reset
+		return seen
+	case journal.Insert, journal.Update, journal.Delete:
+		seen.before, seen.after = alive(m, e.Before), alive(m, e.After)
+	}
+	switch {
+	case seen.before == nil && seen.after == nil:
+		return nil
+	case seen.before == nil:
+		seen.event = Inserted
+	case seen.after == nil:
+		seen.event = Deleted
+	default:
+		seen.event = Updated
+	}
+	return seen
+}
+
+// alive is the row, or nil when gorm.DeletedAt marks it as deleted.
+func alive(m *model.Model, row []predicate.Value) []predicate.Value {
+	if row != nil && m.Deleted >= 0 && !row[m.Deleted].IsNull() {
+		return nil
+	}
+	return row
+}
+
+// follow hands a table's changes to a handler until stop ends; ctx is the handler's.
+func (c *Cape) follow(stop, ctx context.Context, table int, m *model.Model, h *handler, after int64) {
+	for {
+		entries, err := c.feed.Next(stop, after)
+		switch {
+		case stop.Err() != nil:
+			return
+		case errors.Is(err, journal.ErrPruned):
+			// What was pruned cannot be handed on: say so, and go on with what is newest.
+			after = c.feed.Head()
+			c.hand(ctx, m, h, &change{id: c.changeID(after), event: Reset, time: time.Now().UTC()})
+			continue
+		case err != nil:
+			c.config.Logger.WarnContext(ctx, "OnChange will read the journal again", "error", err, "declared", h.at)
+			select {
+			case <-time.After(time.Second):
+			case <-stop.Done():
+			}
+			continue
+		}
+		for i := range entries {
+			e := &entries[i]
+			after = e.Position
+			if e.Table != table && (e.Op != journal.Gap || e.Table != journal.AllTables) {
+				continue
+			}
+			if seen := c.see(m, e); seen != nil {
+				c.hand(ctx, m, h, seen)
+			}
+			if stop.Err() != nil {
+				return
+			}
+		}
+	}
+}
+
+// hand calls a handler; what it panics with is logged and not the end of the program.
+func (c *Cape) hand(ctx context.Context, m *model.Model, h *handler, seen *change) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.config.Logger.ErrorContext(ctx, "OnChange panicked", "error", fmt.Sprint(v), "change", seen.id, "declared", h.at, "stack", string(debug.Stack()))
+		}
+	}()
+	if err := h.call(ctx, m, seen); err != nil {
+		c.config.Logger.ErrorContext(ctx, "OnChange: a row that its model cannot hold", "error", err, "change", seen.id, "declared", h.at)
+	}
+}
