@@ -77,21 +77,22 @@ func values(of ...any) row {
 // store is a database in memory with its journal. What is committed gets its position by the next tick, as on
 // PostgreSQL; commit ticks by itself unless held.
 type store struct {
-	mu      sync.Mutex
-	hub     *hub.Hub
-	tables  [2]map[int64]row
-	log     []hub.Event
-	pending []hub.Event
-	source  uint64
-	floor   int64
-	epoch   string
-	held    bool       // commits get no positions
-	apart   bool       // the log is not published
-	behind  int64      // entries that are published
-	failing error      // of every call
-	reads   []int64    // the positions that were read from
-	inside  func()     // called within a snapshot, after its read began
-	random  *rand.Rand // orders the independent entries of a tick, if there is one
+	mu         sync.Mutex
+	hub        *hub.Hub
+	tables     [2]map[int64]row
+	log        []hub.Event
+	pending    []hub.Event
+	source     uint64
+	floor      int64
+	epoch      string
+	held       bool       // commits get no positions
+	apart      bool       // the log is not published
+	behind     int64      // entries that are published
+	failing    error      // of every call
+	unreadable error      // of Read
+	reads      []int64    // the positions that were read from
+	inside     func()     // called within a snapshot, after its read began
+	random     *rand.Rand // orders the independent entries of a tick, if there is one
 }
 
 func newStore() *store {
@@ -191,6 +192,12 @@ func (s *store) fail(err error) {
 	s.failing = err
 }
 
+func (s *store) unread(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unreadable = err
+}
+
 func (s *store) prune(floor int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -242,8 +249,8 @@ func (s *store) Read(_ context.Context, after int64, limit int) ([]hub.Event, er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads = append(s.reads, after)
-	if s.failing != nil {
-		return nil, s.failing
+	if s.unreadable != nil {
+		return nil, s.unreadable
 	}
 	if after < s.floor {
 		return nil, fmt.Errorf("test: %w", journal.ErrPruned)
@@ -301,6 +308,8 @@ type bed struct {
 	t     testing.TB
 	store *store
 	http  *httptest.Server
+	url   string
+	user  *http.Client
 	model [2]*model.Model
 
 	mu     sync.Mutex
@@ -353,12 +362,17 @@ func newBed(t testing.TB, options ...option) *bed {
 	mux.Handle("GET /todo/subscribe", b.Resource("todo"))
 	mux.Handle("GET /memo/subscribe", b.Resource("memo"))
 	mux.Handle("GET /subscribe", b.Multi())
-	wrapped := b.http.Config.Handler
 	b.http.Config.Handler = b.identified(mux)
-	if wrapped != nil {
-		t.Fatal("set middleware by wrap")
+	if b.http.EnableHTTP2 {
+		b.http.StartTLS()
+	} else {
+		b.http.Start()
 	}
-	b.http.Start()
+	b.url, b.user = b.http.URL, b.http.Client()
+	if p, ok := b.http.Listener.(*pipes); ok {
+		b.user = p.client()
+		t.Cleanup(b.user.CloseIdleConnections)
+	}
 	t.Cleanup(b.close)
 	return b
 }

@@ -19,6 +19,7 @@ const shortestPage = 16
 // catchUp rejoins the hub, or goes on with a page of the journal.
 func (f *feed) catchUp(ctx context.Context) (again bool, err error) {
 	if f.subscription.Rejoin(f.mark) {
+		f.lagging = false
 		return true, nil
 	}
 	s := f.connection.server

@@ -38,7 +38,7 @@ type source struct {
 
 func (b *bed) request(ctx context.Context, method, path, token string, headers ...string) *http.Response {
 	b.t.Helper()
-	r, err := http.NewRequestWithContext(ctx, method, b.http.URL+path, nil)
+	r, err := http.NewRequestWithContext(ctx, method, b.url+path, nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func (b *bed) request(ctx context.Context, method, path, token string, headers .
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	response, err := b.http.Client().Do(r)
+	response, err := b.user.Do(r)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -39,6 +39,7 @@ type feed struct {
 	// cursor, since some of them are in the rows already.
 	snapshot *journal.Snapshot
 
+	lagging bool      // the hub has left it behind: what comes next is in the journal
 	page    int       // entries to read from the journal next
 	beat    int64     // the position of the last heartbeat, where it is not told twice
 	retryAt time.Time // when to look at the journal or the hub again; zero: when woken
@@ -138,7 +139,7 @@ func (f *feed) restartAt(ctx context.Context, reason string, at hub.Mark) error 
 }
 
 func (f *feed) subscribe(at hub.Mark) {
-	f.mark = at
+	f.mark, f.lagging = at, false
 	f.subscription = f.connection.server.hub.Load().SubscribeOn(f.connection.ready, at, f.shapes...)
 }
 
@@ -159,9 +160,12 @@ func (f *feed) step(ctx context.Context) (again bool, err error) {
 		return false, nil // it was dropped in this round, or is waiting
 	}
 	f.retryAt = time.Time{}
+	if f.lagging {
+		return f.catchUp(ctx)
+	}
 	pool := &f.connection.server.messages
 	buffer := pool.Get().(*[]hub.Message) //nolint:errcheck,forcetypeassert // New makes nothing else
-	lagging, void, err := f.take(ctx, buffer)
+	void, err := f.take(ctx, buffer)
 	clear(*buffer)
 	pool.Put(buffer)
 	switch {
@@ -169,7 +173,7 @@ func (f *feed) step(ctx context.Context) (again bool, err error) {
 		return false, err
 	case void:
 		return true, f.restart(ctx, gap)
-	case lagging:
+	case f.lagging:
 		return f.catchUp(ctx)
 	case f.snapshot != nil:
 		f.retryAt = time.Now().Add(settlePause) // the head moves without waking those who have no messages
@@ -178,18 +182,18 @@ func (f *feed) step(ctx context.Context) (again bool, err error) {
 }
 
 // take delivers what the hub has.
-func (f *feed) take(ctx context.Context, buffer *[]hub.Message) (lagging, void bool, err error) {
+func (f *feed) take(ctx context.Context, buffer *[]hub.Message) (void bool, err error) {
 	subscription := f.subscription
 	messages, mark, lagging := subscription.Take(*buffer)
 	*buffer = messages
 	// What is published after a Recheck is not for who fails it: it is looked for after Take, not before.
 	if f.connection.asked.Load() != 0 {
 		if err := f.connection.attend(ctx); err != nil || f.subscription != subscription {
-			return false, false, err
+			return false, err
 		}
 	}
-	void, err = f.deliver(messages, mark, true)
-	return lagging, void, err
+	f.lagging = lagging
+	return f.deliver(messages, mark, true)
 }
 
 // deliver hands messages to the output; all up to mark is then told. It is void from a gap on that calls for a new

@@ -44,14 +44,14 @@ func (b *bed) tryDial(path, token string, headers ...string) (*client, *http.Res
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	b.t.Cleanup(cancel)
-	o := &websocket.DialOptions{HTTPHeader: http.Header{}, HTTPClient: b.http.Client(), Subprotocols: []string{subprotocol}}
+	o := &websocket.DialOptions{HTTPHeader: http.Header{}, HTTPClient: b.user, Subprotocols: []string{subprotocol}}
 	if token != "" {
 		o.HTTPHeader.Set("Authorization", "Bearer "+token)
 	}
 	for i := 0; i < len(headers); i += 2 {
 		o.HTTPHeader.Set(headers[i], headers[i+1])
 	}
-	conn, response, err := websocket.Dial(ctx, b.http.URL+path, o)
+	conn, response, err := websocket.Dial(ctx, b.url+path, o)
 	if err != nil {
 		if response == nil {
 			b.t.Fatal(err)
@@ -368,7 +368,7 @@ func TestWebSocketHandshakesThatAreRefused(t *testing.T) {
 		}
 	}
 	b.dial("/subscribe", "", "Origin", "https://app.example.com")
-	b.dial("/subscribe", "", "Origin", b.http.URL)
+	b.dial("/subscribe", "", "Origin", b.url)
 	if response := b.request(t.Context(), http.MethodGet, "/subscribe", "", "Upgrade", "h2c"); response.StatusCode != http.StatusBadRequest {
 		t.Errorf("another upgrade than to WebSocket: %s", response.Status)
 	} else {
