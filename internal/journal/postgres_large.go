@@ -22,6 +22,7 @@ const (
 type postgresLayout struct {
 	tick  int64
 	nonce uint64
+	start int64 // the position before its first entry, which moves when it is pruned
 	parts []postgresPart
 }
 
@@ -39,7 +40,7 @@ type postgresPage struct {
 }
 
 // part reads entries of a large tick, the second of two, after a position within it.
-func (s *postgresSource) part(ctx context.Context, c *sqldriver.Conn, ticks []postgresTick, after int64, limit int) (page []record, whole bool, err error) {
+func (s *postgresSource) part(ctx context.Context, c *sqldriver.Conn, ticks []postgresTick, after int64, limit int) (page []postgresRow, whole bool, err error) {
 	before, tick := &ticks[0], &ticks[1]
 	layout, err := s.layout(ctx, c, before, tick)
 	if err != nil {
@@ -76,12 +77,12 @@ func (s *postgresSource) part(ctx context.Context, c *sqldriver.Conn, ticks []po
 		}
 		wanted := min(end, p.end) - position
 		if int64(len(more)) != wanted {
-			if there, err := s.has(ctx, c, before.id); err != nil || !there {
+			if there, err := s.has(ctx, c, before); err != nil || !there {
 				return nil, false, err
 			}
 			s.forget(tick)
 			for int64(len(more)) < wanted { // deleted by hand
-				more = append(more, postgresRow{record: postgresHole(tick)})
+				more = append(more, postgresHole(tick))
 			}
 			more = more[:wanted]
 		}
@@ -89,7 +90,7 @@ func (s *postgresSource) part(ctx context.Context, c *sqldriver.Conn, ticks []po
 		position += wanted
 	}
 	if position < end {
-		if there, err := s.has(ctx, c, before.id); err != nil || !there {
+		if there, err := s.has(ctx, c, before); err != nil || !there {
 			return nil, false, err
 		}
 	}
@@ -102,13 +103,13 @@ func (s *postgresSource) part(ctx context.Context, c *sqldriver.Conn, ticks []po
 func (s *postgresSource) layout(ctx context.Context, c *sqldriver.Conn, before, tick *postgresTick) (*postgresLayout, error) {
 	s.mu.Lock()
 	for _, l := range s.layouts {
-		if l.tick == tick.id && l.nonce == tick.nonce {
+		if l.tick == tick.id && l.nonce == tick.nonce && l.start == before.high {
 			s.mu.Unlock()
 			return l, nil
 		}
 	}
 	s.mu.Unlock()
-	l := &postgresLayout{tick: tick.id, nonce: tick.nonce}
+	l := &postgresLayout{tick: tick.id, nonce: tick.nonce, start: before.high}
 	query := "SELECT xid::text, count(*), (max(depth) > 1)::int FROM (SELECT xid, seq, depth FROM cape.journal " + postgresFirst +
 		"UNION ALL SELECT xid, seq, depth FROM cape.journal " + postgresSecond + ") AS e GROUP BY xid ORDER BY max(seq)"
 	end := before.high

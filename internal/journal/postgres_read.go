@@ -63,28 +63,29 @@ type postgresTick struct {
 // read implements source.
 func (s *postgresSource) read(ctx context.Context, after int64, limit int) (records []record, err error) {
 	err = s.db.Read(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
-		records = nil
-		for len(records) < limit {
-			position := after
-			if len(records) > 0 {
-				position = records[len(records)-1].mark.Position
-			}
-			page, err := s.page(ctx, c, position, limit-len(records))
-			if err != nil {
-				return err
-			}
-			if len(page) == 0 {
-				return nil
-			}
-			records = append(records, page...)
+		rows, err := s.readOn(ctx, c, after, limit)
+		for i := range rows {
+			records = append(records, rows[i].record)
 		}
-		return nil
+		return err
 	})
 	return records, err
 }
 
+func (s *postgresSource) readOn(ctx context.Context, c *sqldriver.Conn, after int64, limit int) (all []postgresRow, err error) {
+	for len(all) < limit {
+		page, err := s.page(ctx, c, after, limit-len(all))
+		if err != nil || len(page) == 0 {
+			return all, err
+		}
+		all = append(all, page...)
+		after = page[len(page)-1].mark.Position
+	}
+	return all, nil
+}
+
 // page reads some entries after a position, and none only when there are none.
-func (s *postgresSource) page(ctx context.Context, c *sqldriver.Conn, after int64, limit int) ([]record, error) {
+func (s *postgresSource) page(ctx context.Context, c *sqldriver.Conn, after int64, limit int) ([]postgresRow, error) {
 	const tries = 3 // ticks may be pruned while they are read
 	for range tries {
 		ticks, err := s.ticks(ctx, c, after, limit)
@@ -114,7 +115,7 @@ func (s *postgresSource) ticks(ctx context.Context, c *sqldriver.Conn, after int
 }
 
 // pageOf reads entries of the ticks after the first one; whole is false when some were pruned meanwhile.
-func (s *postgresSource) pageOf(ctx context.Context, c *sqldriver.Conn, ticks []postgresTick, after int64, limit int) (page []record, whole bool, err error) {
+func (s *postgresSource) pageOf(ctx context.Context, c *sqldriver.Conn, ticks []postgresTick, after int64, limit int) (page []postgresRow, whole bool, err error) {
 	base := ticks[0].high
 	after = max(after, base)
 	n := 2
@@ -122,7 +123,7 @@ func (s *postgresSource) pageOf(ctx context.Context, c *sqldriver.Conn, ticks []
 		n++
 	}
 	ticks = ticks[:n]
-	var all []record
+	var all []postgresRow
 	if ticks[n-1].high-base > 4*int64(limit) { // a single one
 		all, whole, err = s.part(ctx, c, ticks, after, limit)
 	} else {
@@ -131,7 +132,7 @@ func (s *postgresSource) pageOf(ctx context.Context, c *sqldriver.Conn, ticks []
 	if err != nil || !whole {
 		return nil, false, err
 	}
-	first, _ := slices.BinarySearchFunc(all, after+1, func(r record, position int64) int { return cmp.Compare(r.mark.Position, position) })
+	first, _ := slices.BinarySearchFunc(all, after+1, func(r postgresRow, position int64) int { return cmp.Compare(r.mark.Position, position) })
 	return all[first:min(len(all), first+limit)], true, nil
 }
 
@@ -169,7 +170,7 @@ type postgresRow struct {
 }
 
 // between reads all entries of the ticks after the first one.
-func (s *postgresSource) between(ctx context.Context, c *sqldriver.Conn, ticks []postgresTick) (all []record, whole bool, err error) {
+func (s *postgresSource) between(ctx context.Context, c *sqldriver.Conn, ticks []postgresTick) (all []postgresRow, whole bool, err error) {
 	from, to := &ticks[0], &ticks[len(ticks)-1]
 	rows, err := s.rows(ctx, c, postgresEntry+postgresFirst+"UNION ALL "+postgresEntry+postgresSecond, postgresRange(&from.snap, &to.snap))
 	if err != nil {
@@ -183,7 +184,7 @@ func (s *postgresSource) between(ctx context.Context, c *sqldriver.Conn, ticks [
 	}
 	sortPostgresRows(rows)
 	if int64(len(rows)) != to.high-from.high {
-		if there, err := s.has(ctx, c, from.id); err != nil || !there {
+		if there, err := s.has(ctx, c, from); err != nil || !there {
 			return nil, false, err
 		}
 	}
@@ -221,11 +222,11 @@ func sortPostgresRows(rows []postgresRow) {
 }
 
 // appendPostgresTick gives a tick's entries their positions. Somebody may have deleted some by hand: gaps stand for them.
-func appendPostgresTick(all []record, before, tick *postgresTick, rows []postgresRow) []record {
+func appendPostgresTick(all []postgresRow, before, tick *postgresTick, rows []postgresRow) []postgresRow {
 	for position := before.high + 1; position <= tick.high; position++ {
 		r := postgresHole(tick)
 		if i := position - before.high - 1; i < int64(len(rows)) {
-			r = rows[i].record
+			r = rows[i]
 		}
 		r.mark = Mark{Position: position, Nonce: tick.nonce}
 		all = append(all, r)
@@ -234,11 +235,13 @@ func appendPostgresTick(all []record, before, tick *postgresTick, rows []postgre
 }
 
 // postgresHole stands for an entry that is not there.
-func postgresHole(tick *postgresTick) record { return record{op: 'G', format: format, at: tick.at} }
+func postgresHole(tick *postgresTick) postgresRow {
+	return postgresRow{record: record{op: 'G', format: format, at: tick.at}}
+}
 
-// has tells whether a tick is still there.
-func (s *postgresSource) has(ctx context.Context, c *sqldriver.Conn, id int64) (there bool, err error) {
-	err = each(ctx, c, "SELECT 1 FROM cape.tick WHERE id = $1::bigint", arguments(id), func([]driver.Value) error {
+// has tells whether a tick is still there, and nothing after it was pruned.
+func (s *postgresSource) has(ctx context.Context, c *sqldriver.Conn, tick *postgresTick) (there bool, err error) {
+	err = each(ctx, c, "SELECT 1 FROM cape.tick WHERE id = $1::bigint AND pos_hi = $2::bigint", arguments(tick.id, tick.high), func([]driver.Value) error {
 		there = true
 		return nil
 	})

@@ -3,8 +3,6 @@ package journal
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -148,57 +146,4 @@ func (s *postgresSource) snapshot(ctx context.Context, fn func(ctx context.Conte
 	_, head, err := s.bounds(sqldriver.Outside(ctx))
 	snapshot.Settled = head.Position
 	return snapshot, err
-}
-
-// prune implements source: it removes whole ticks. Where the oldest alone has more entries than limit, it goes as a whole.
-func (s *postgresSource) prune(ctx context.Context, upTo int64, before time.Time, limit int) (removed int, err error) {
-	err = s.db.Update(sqldriver.Outside(ctx), func(ctx context.Context, c *sqldriver.Conn) error {
-		if _, err := c.Exec(ctx, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", nil); err != nil {
-			return err
-		}
-		alone, err := number(ctx, c, "SELECT pg_try_advisory_xact_lock("+postgresPruneLock+")::int")
-		if err != nil || alone == 0 {
-			return err
-		}
-		last, from, to := int64(-1), int64(-1), int64(0)
-		var snap string
-		going := true
-		query := "SELECT id, pos_hi, snap::text, at FROM cape.tick ORDER BY id LIMIT $1::bigint"
-		err = each(ctx, c, query, arguments(int64(limit)+1), func(row []driver.Value) error {
-			high := intOf(row[1])
-			if from < 0 { // the floor
-				from = high
-				return nil
-			}
-			at, ok := row[3].(time.Time)
-			if !ok {
-				return errors.New("a tick has no time")
-			}
-			going = going && high <= upTo && at.Before(before) && (last < 0 || high-from <= int64(limit))
-			if going {
-				last, to, snap = intOf(row[0]), high, textOf(row[2])
-			}
-			return nil
-		})
-		if err != nil || last < 0 {
-			return err
-		}
-		view, err := parsePostgresSnapshot(snap)
-		if err != nil {
-			return err
-		}
-		deletion := "DELETE FROM cape.journal WHERE xid < $1::text::xid8 AND pg_visible_in_snapshot(xid, $2::text::pg_snapshot)"
-		if _, err := c.Exec(ctx, deletion, arguments(strconv.FormatUint(view.end, 10), snap)); err != nil {
-			return err
-		}
-		if _, err := c.Exec(ctx, "DELETE FROM cape.tick WHERE id < $1::bigint", arguments(last)); err != nil {
-			return err
-		}
-		removed = int(to - from)
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("prune: %w", err)
-	}
-	return removed, nil
 }
