@@ -86,7 +86,7 @@ func TestHooksKeepZeros(t *testing.T) {
 				t.Errorf("%s: stored %s, want %s", body, got, want)
 			}
 		}
-		a.as("").post("/feature", `{"name":"given"}`).problem(http.StatusConflict, "conflict")
+		a.as("").post("/feature", `{"name":"given"}`).problem(http.StatusConflict, "conflict", "body.name")
 		a.as("").post("/feature", `[{"name":"right"},{"name":"wrong"}]`).problem(http.StatusUnprocessableEntity, "invalid", "x", "body[1].name")
 		a.as("").post("/feature", `{"name":"wrong"}`).problem(http.StatusUnprocessableEntity, "invalid", "x", "body.name")
 	})
@@ -132,12 +132,12 @@ func TestConstraintsKeepSecrets(t *testing.T) {
 				a.as("bob").post(path, `[{"owner":"carol","name":"`+name+`"}]`).problem(http.StatusForbidden, "permission")
 				a.as("bob").patch(location, `{"owner":"carol","name":"`+name+`"}`).problem(http.StatusForbidden, "permission")
 			}
-			a.as("bob").post(path, `{"owner":"bob","name":"taken"}`).problem(http.StatusConflict, "conflict")
-			a.as("bob").post(path, `[{"owner":"bob","name":"taken"}]`).problem(http.StatusConflict, "conflict")
-			a.as("bob").patch(location, `{"name":"taken"}`).problem(http.StatusConflict, "conflict")
+			a.as("bob").post(path, `{"owner":"bob","name":"taken"}`).problem(http.StatusConflict, "conflict", "body.name")
+			a.as("bob").post(path, `[{"owner":"bob","name":"taken"}]`).problem(http.StatusConflict, "conflict", "body[0].name")
+			a.as("bob").patch(location, `{"name":"taken"}`).problem(http.StatusConflict, "conflict", "body.name")
 		}
 		a.as("bob").post("/domain", `{"owner":"bob","name":"taken","state":"live"}`).problem(http.StatusForbidden, "permission")
-		a.as("bob").post("/hookeddomain", `{"owner":"me","name":"taken"}`).problem(http.StatusConflict, "conflict")
+		a.as("bob").post("/hookeddomain", `{"owner":"me","name":"taken"}`).problem(http.StatusConflict, "conflict", "body.name")
 	})
 }
 

@@ -189,21 +189,28 @@ func (e *Error) ForAnonymous() *Error {
 	return &c
 }
 
+// SetHeaders adds what clients need to know of the status beside the body, where it is not said already.
+func (e *Error) SetHeaders(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	name, value := "", ""
+	switch e.Status {
+	case http.StatusUnauthorized:
+		name, value = "WWW-Authenticate", "Bearer"
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		name, value = "Retry-After", "1"
+	}
+	if name != "" && h.Get(name) == "" {
+		h.Set(name, value)
+	}
+}
+
 // Write answers a request with the problem.
 func (e *Error) Write(w http.ResponseWriter, requestID string) {
 	h := w.Header()
 	h.Del("Content-Length")
 	h.Del("ETag")
 	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
-	switch e.Status {
-	case http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", "Bearer")
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		if h.Get("Retry-After") == "" {
-			h.Set("Retry-After", "1")
-		}
-	}
+	e.SetHeaders(h)
 	body, err := json.Marshal(e.For(requestID))
 	if err != nil { // a struct of strings cannot fail
 		body = []byte(`{"status":500,"code":"internal"}`)

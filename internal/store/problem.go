@@ -79,12 +79,35 @@ func (s *Store) constraint(failure engine.Failure, expected string, err error) e
 // fieldErrors names the fields that clients know: a hidden column stays hidden in errors too.
 func (s *Store) fieldErrors(failure engine.Failure, message string) []problem.FieldError {
 	var errs []problem.FieldError
+	columns := s.failedColumns(failure)
 	for _, f := range s.Model.Fields {
 		column := s.Model.Table.Columns[f.Column].Name
-		named := slices.ContainsFunc(failure.Columns, func(name string) bool { return strings.EqualFold(name, column) })
+		named := slices.ContainsFunc(columns, func(name string) bool { return strings.EqualFold(name, column) })
 		if named && !f.Hidden {
 			errs = append(errs, problem.FieldError{Location: "body." + f.Name, Message: message})
 		}
 	}
 	return errs
+}
+
+// failedColumns are those that the database named, or those of the index that it named instead, as MySQL does.
+func (s *Store) failedColumns(failure engine.Failure) []string {
+	if failure.Columns != nil || failure.Constraint == "" {
+		return failure.Columns
+	}
+	var columns []string
+	if failure.Constraint == "PRIMARY" {
+		for _, column := range s.Model.Table.Key {
+			columns = append(columns, s.Model.Table.Columns[column].Name)
+		}
+		return columns
+	}
+	for _, index := range s.Model.Schema.ParseIndexes() {
+		if index.Name == failure.Constraint {
+			for _, option := range index.Fields {
+				columns = append(columns, option.DBName)
+			}
+		}
+	}
+	return columns
 }
