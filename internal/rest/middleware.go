@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -110,8 +111,7 @@ func (a *API) Identify(next http.Handler) http.Handler {
 func (a *API) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if auth.Known(r.Context()) {
-			given := context.WithValue(r.Context(), givenKey{}, true)
-			next.ServeHTTP(w, r.WithContext(given))
+			next.ServeHTTP(w, r)
 			return
 		}
 		id, err := a.Authenticate(r)
@@ -120,23 +120,26 @@ func (a *API) identified(next http.Handler) http.Handler {
 			return
 		}
 		noteIdentity(r.Context(), id.ID)
-		next.ServeHTTP(w, r.WithContext(auth.With(r.Context(), id)))
+		found := context.WithValue(r.Context(), foundKey{}, id)
+		next.ServeHTTP(w, r.WithContext(auth.With(found, id)))
 	})
 }
 
-// givenKey marks a context whose identity came with it, and not from an authenticator.
-type givenKey struct{}
+// foundKey is where a context keeps the identity that the authenticators found, of the route or of Middleware around it.
+type foundKey struct{}
 
-// Given returns the identity of a request that had one before the authenticators were asked.
+// Given returns the identity of a request that has another one than the authenticators found, or was not theirs to ask
+// about.
 func (a *API) Given(ctx context.Context) (auth.Identity, bool) {
-	if ctx.Value(givenKey{}) == nil {
+	id := auth.From(ctx)
+	if found, asked := ctx.Value(foundKey{}).(auth.Identity); asked && reflect.DeepEqual(found, id) {
 		return auth.Identity{}, false
 	}
-	return auth.From(ctx), true
+	return id, auth.Known(ctx)
 }
 
-// Authenticate returns the identity that the first authenticator finds which knows the credentials. Credentials in an
-// Authorization header that nobody knows are a mistake and not anonymous.
+// Authenticate returns the identity that the first authenticator finds which knows the credentials. A bearer token that
+// nobody knows is a mistake and not anonymous.
 func (a *API) Authenticate(r *http.Request) (auth.Identity, error) {
 	for _, authenticator := range a.Authenticators {
 		id, err := authenticator.Authenticate(r)

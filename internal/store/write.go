@@ -34,7 +34,13 @@ func (in *Input) Set(column int, v predicate.Value) {
 	in.Given[column] = true
 }
 
-func (in *Input) at(f *model.Field) string { return in.Location + "." + f.Name }
+// at is where the body has the field; a hidden one has no name there.
+func (in *Input) at(f *model.Field) string {
+	if f.Hidden {
+		return in.Location
+	}
+	return in.Location + "." + f.Name
+}
 
 // Result is a written row, and whether the caller may read it.
 type Result struct {
