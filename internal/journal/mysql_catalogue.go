@@ -22,7 +22,7 @@ func mysqlHash(text string) string {
 type mysqlInstalled struct {
 	table mysqlTableName
 	name  string
-	text  string
+	order int64 // among the triggers of its event
 	signature
 	signed bool
 }
@@ -32,7 +32,9 @@ type mysqlCatalogue struct {
 	home     string
 	meta     map[string]string // nil: there is no meta table
 	triggers []mysqlInstalled
-	keys     []*mysqlForeignKey
+	// last is the order of the last BEFORE DELETE trigger of a table, whoever made it.
+	last map[mysqlTableName]int64
+	keys []*mysqlForeignKey
 }
 
 // noSuchTable tells whether a statement failed because its table is not there; the driver's package is no dependency of
@@ -50,9 +52,6 @@ func (s *mysqlSource) catalogue(ctx context.Context, c *sqldriver.Conn) (*mysqlC
 		return nil, err
 	}
 	schemas := s.schemas(all.home)
-	if err := s.triggersOf(ctx, c, all, schemas); err != nil {
-		return nil, err
-	}
 	// A table that cascades may be in a schema of its own.
 	for i := 0; i < len(schemas); i++ {
 		if err := s.keysOf(ctx, c, all, schemas[i]); err != nil {
@@ -62,7 +61,7 @@ func (s *mysqlSource) catalogue(ctx context.Context, c *sqldriver.Conn) (*mysqlC
 			schemas = appendNew(schemas, f.target.schema)
 		}
 	}
-	return all, nil
+	return all, s.triggersOf(ctx, c, all, schemas)
 }
 
 func (s *mysqlSource) homeOf(ctx context.Context, c *sqldriver.Conn) (home string, err error) {
@@ -100,16 +99,21 @@ func (s *mysqlSource) meta(ctx context.Context, c *sqldriver.Conn) (map[string]s
 	return meta, err
 }
 
-// triggersOf reads the journal's triggers. Of those in other schemas than its own, only the ones that write to it.
+// triggersOf reads the triggers of schemas: in others than the journal's own, only those of ours that write to it.
 func (s *mysqlSource) triggersOf(ctx context.Context, c *sqldriver.Conn, all *mysqlCatalogue, schemas []string) error {
 	target := mysqlTableName{all.home, "cape_journal"}.quoted("")
-	query := "SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, TRIGGER_NAME, ACTION_STATEMENT FROM information_schema.TRIGGERS " +
-		"WHERE TRIGGER_SCHEMA = ? AND TRIGGER_NAME LIKE 'cape|_%' ESCAPE '|' ORDER BY TRIGGER_NAME"
+	const query = "SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, TRIGGER_NAME, ACTION_ORDER, ACTION_TIMING, EVENT_MANIPULATION, " +
+		"IF(TRIGGER_NAME LIKE 'cape|_%' ESCAPE '|', ACTION_STATEMENT, NULL) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? ORDER BY TRIGGER_NAME"
+	all.triggers, all.last = nil, make(map[mysqlTableName]int64)
 	for _, schema := range schemas {
 		err := each(ctx, c, query, arguments(schema), func(row []driver.Value) error {
-			t := mysqlInstalled{table: mysqlTableName{textOf(row[0]), textOf(row[1])}, name: textOf(row[2]), text: textOf(row[3])}
-			if schema == all.home || strings.Contains(t.text, target) {
-				t.signature, t.signed = parseSignature(t.text)
+			t := mysqlInstalled{table: mysqlTableName{textOf(row[0]), textOf(row[1])}, name: textOf(row[2]), order: intOf(row[3])}
+			if textOf(row[4]) == "BEFORE" && textOf(row[5]) == "DELETE" {
+				all.last[t.table] = max(all.last[t.table], t.order)
+			}
+			text := textOf(row[6])
+			if text != "" && (schema == all.home || strings.Contains(text, target)) {
+				t.signature, t.signed = parseMySQLSignature(text)
 				all.triggers = append(all.triggers, t)
 			}
 			return nil
@@ -166,12 +170,44 @@ func (s *mysqlSource) describe(ctx context.Context, c *sqldriver.Conn, all *mysq
 	if err != nil || len(t.columns) == 0 {
 		return nil, err
 	}
-	query = `SELECT COLUMN_NAME FROM information_schema.STATISTICS
-		WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX`
-	return t, each(ctx, c, query, arguments(name.schema, name.name), func(row []driver.Value) error {
-		t.key = append(t.key, textOf(row[0]))
+	return t, s.constraints(ctx, c, all, name, t)
+}
+
+// constraints reads the key of a table, and which columns are bound.
+func (s *mysqlSource) constraints(ctx context.Context, c *sqldriver.Conn, all *mysqlCatalogue, name mysqlTableName, t *mysqlTable) error {
+	query := `SELECT INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS
+		WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX`
+	var bound []string
+	err := each(ctx, c, query, arguments(name.schema, name.name), func(row []driver.Value) error {
+		switch column := textOf(row[1]); {
+		case textOf(row[0]) == "PRIMARY":
+			t.key = append(t.key, column)
+		case row[1] == nil: // an expression, of whichever columns
+			bound = append(bound, t.columns...)
+		default:
+			bound = append(bound, column)
+		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	for _, f := range all.keys {
+		if f.table == name {
+			bound = append(bound, f.columns...)
+		}
+		if f.target == name {
+			bound = append(bound, f.targets...)
+		}
+	}
+	// In the table's order, and without the key, which is always looked at.
+	for _, column := range t.columns {
+		is := func(other string) bool { return strings.EqualFold(other, column) }
+		if slices.ContainsFunc(bound, is) && !slices.ContainsFunc(t.key, is) {
+			t.bound = append(t.bound, column)
+		}
+	}
+	return nil
 }
 
 // planned describes a table that does not exist yet as package migrate will make it.

@@ -41,7 +41,7 @@ func (l *mysqlLook) changed(ctx context.Context) (changed bool, err error) {
 		}
 		for _, schema := range l.source.schemas(home) {
 			for _, query := range [...]string{
-				"SELECT TRIGGER_NAME, CREATED FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? AND TRIGGER_NAME LIKE 'cape|_%' ESCAPE '|' ORDER BY TRIGGER_NAME",
+				"SELECT TRIGGER_NAME, CREATED FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? ORDER BY TRIGGER_NAME",
 				"SELECT TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ? ORDER BY TABLE_NAME, CONSTRAINT_NAME",
 			} {
 				err := each(ctx, c, query, arguments(schema), func(row []driver.Value) error {

@@ -108,7 +108,9 @@ func (w *mysqlPlanner) of(name mysqlTableName) []mysqlInstalled {
 }
 
 // follows tells whether it is the trigger for cascades.
-func (t *mysqlInstalled) follows() bool { return t.name == mysqlTriggerName(t.table.name, mysqlCascade) }
+func (t *mysqlInstalled) follows() bool {
+	return t.name == mysqlTriggerName(t.table.name, mysqlCascade)
+}
 
 // whole tells whether a table's triggers are all there, and returns their signature.
 func (t *mysqlTable) whole(triggers []mysqlInstalled) (signature, bool) {
@@ -275,7 +277,8 @@ func (w *mysqlPlanner) parent(parent mysqlTableName, followed []mysqlFollowed) {
 			old = append(old, t)
 		}
 	}
-	if len(old) == 1 && old[0].signed && old[0].Shape == wanted.Shape {
+	// It comes last: what other triggers do to the rows that would follow is journaled by those rows' own.
+	if len(old) == 1 && old[0].signed && old[0].Shape == wanted.Shape && old[0].order == w.all.last[parent] {
 		return
 	}
 	for _, f := range followed {
@@ -297,14 +300,6 @@ func (w *mysqlPlanner) parent(parent mysqlTableName, followed []mysqlFollowed) {
 func (s *mysqlSource) uninstall(ctx context.Context, c *sqldriver.Conn) (statements []string, err error) {
 	all, err := s.catalogue(ctx, c)
 	if err != nil {
-		return nil, err
-	}
-	schemas := s.schemas(all.home)
-	for _, f := range all.keys {
-		schemas = appendNew(schemas, f.target.schema)
-	}
-	all.triggers = nil
-	if err := s.triggersOf(ctx, c, all, schemas); err != nil {
 		return nil, err
 	}
 	for _, t := range all.triggers {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -57,7 +58,10 @@ type mysqlTable struct {
 	signature
 	key     []string
 	columns []string // all that the table has
-	forms   map[string]mysqlForm // by name in lower case
+	// bound are the columns beside the key that a constraint can forbid to change: those of unique indexes and of foreign
+	// keys, also those that others refer to.
+	bound []string
+	forms map[string]mysqlForm // by name in lower case
 }
 
 func mysqlQuote(identifier string) string {
@@ -106,11 +110,21 @@ func (t *mysqlTable) triggers() []string {
 	return []string{t.afterInsert(), t.afterUpdate(), t.afterDelete()}
 }
 
-// mysqlTrigger writes a trigger. The signature is a literal: the mysql client leaves comments out of what it sends.
+// mysqlSignature writes a signature so that information_schema gives it back: as a literal, since the mysql client leaves
+// comments out of what it sends, and without backslashes, since the servers show what literals mean, and not what they are.
+func mysqlSignature(comment string) string {
+	return "'" + strings.NewReplacer(`\`, "~", "'", "~u0027", "~", "~u007e").Replace(comment) + "'"
+}
+
+func parseMySQLSignature(text string) (signature, bool) {
+	return parseSignature(strings.ReplaceAll(text, "~", `\`))
+}
+
+// mysqlTrigger writes a trigger.
 func mysqlTrigger(schema, table, suffix, event, signature string, lines ...string) string {
-	return fmt.Sprintf("CREATE TRIGGER %s %s ON %s FOR EACH ROW\nBEGIN\n\tDECLARE cape_signature LONGTEXT DEFAULT '%s';\n\t%s\nEND",
+	return fmt.Sprintf("CREATE TRIGGER %s %s ON %s FOR EACH ROW\nBEGIN\n\tDECLARE cape_signature LONGTEXT DEFAULT %s;\n\t%s\nEND",
 		mysqlQualified(schema, mysqlTriggerName(table, suffix)), event, mysqlQualified(schema, table),
-		strings.ReplaceAll(signature, "'", `\u0027`), strings.Join(lines, "\n\t"))
+		mysqlSignature(signature), strings.Join(lines, "\n\t"))
 }
 
 func (t *mysqlTable) trigger(suffix, event string, lines ...string) string {
@@ -124,6 +138,9 @@ func (t *mysqlTable) afterInsert() string {
 // afterUpdate compares the images, which are as exact as can be, and not the values, whose collations may call different
 // ones equal. An image that could not be written (beyond max_allowed_packet) is NULL, and then the entry is written: who
 // reads it finds that a change is unknown.
+//
+// MariaDB also calls the trigger for rows that an UPDATE IGNORE has left alone, because a constraint forbade the change:
+// where the update would change key or bound columns, and the row is still the old one, nothing has happened.
 func (t *mysqlTable) afterUpdate() string {
 	const text = " LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT "
 	lines := []string{
@@ -139,6 +156,14 @@ func (t *mysqlTable) afterUpdate() string {
 			"DECLARE cape_shown"+text+t.object("NEW", t.Secret)+";")
 		same += " AND cape_hidden = cape_shown"
 	}
+	undo := "SET cape_new = cape_old, cape_to = cape_from"
+	if len(t.Secret) > 0 {
+		undo += ", cape_shown = cape_hidden"
+	}
+	lines = append(lines,
+		"IF ("+t.same("OLD", "NEW")+") IS NOT TRUE AND NOT EXISTS ("+t.there("NEW")+") AND EXISTS ("+t.there("OLD")+") THEN",
+		"\t"+undo+";",
+		"END IF;")
 	lines = append(lines,
 		"IF cape_from <> cape_to THEN",
 		"\t"+t.record("D", "cape_from", "cape_old", "NULL"),
@@ -147,6 +172,20 @@ func (t *mysqlTable) afterUpdate() string {
 		"\t"+t.record("U", "cape_to", "cape_old", "cape_new"),
 		"END IF;")
 	return t.trigger("u", "AFTER UPDATE", lines...)
+}
+
+// there finds the row in the table, with its bound columns.
+func (t *mysqlTable) there(row string) string {
+	return "SELECT 1 FROM " + t.quoted() + " c0 WHERE " + t.same("c0", row)
+}
+
+// same compares key and bound columns of two rows.
+func (t *mysqlTable) same(a, b string) string {
+	parts := make([]string, 0, len(t.key)+len(t.bound))
+	for _, column := range append(slices.Clone(t.key), t.bound...) {
+		parts = append(parts, a+"."+mysqlQuote(column)+" <=> "+b+"."+mysqlQuote(column))
+	}
+	return strings.Join(parts, " AND ")
 }
 
 func (t *mysqlTable) afterDelete() string {
@@ -258,7 +297,7 @@ func (t *mysqlTable) form(column string) mysqlForm {
 // shape is the Shape of a signature whose triggers fit the table as it is.
 func (t *mysqlTable) shape(s signature) string {
 	hash := sha256.New()
-	for _, columns := range [...][]string{s.Columns, s.Secret, t.key} {
+	for _, columns := range [...][]string{s.Columns, s.Secret, t.key, t.bound} {
 		for _, column := range columns {
 			fmt.Fprintf(hash, "%q%c", column, t.form(column))
 		}
