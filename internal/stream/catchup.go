@@ -13,9 +13,6 @@ import (
 // catchUpBuffer is how many bytes a feed that lags takes from the journal before its client must take them.
 const catchUpBuffer = 64 << 10
 
-// shortestPage is what a page shrinks to where the messages are large.
-const shortestPage = 16
-
 // catchUp rejoins the hub, or goes on with a page of the journal.
 func (f *feed) catchUp(ctx context.Context) (again bool, err error) {
 	if f.subscription.Rejoin(f.mark) {
@@ -51,7 +48,7 @@ var errJournal = errors.New("stream: the journal")
 // must not be kept for it. It writes nothing, since others wait for their pages.
 func (f *feed) readPage(ctx context.Context) (void bool, err error) {
 	c := f.connection
-	events, err := c.server.journal.Read(ctx, f.mark.Position, f.page)
+	events, err := c.server.pages.read(ctx, c.server, f.mark.Position)
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", errJournal, err)
 	}
@@ -63,7 +60,6 @@ func (f *feed) readPage(ctx context.Context) (void bool, err error) {
 		return false, nil // what the page has may not be for who asked
 	}
 	var messages []hub.Message
-	taken := 0
 	for i := range events {
 		if c.out.collected() >= catchUpBuffer {
 			break
@@ -72,17 +68,6 @@ func (f *feed) readPage(ctx context.Context) (void bool, err error) {
 		if void, err = f.deliver(messages, events[i].Mark, false); void || err != nil {
 			return void, err
 		}
-		taken++
 	}
-	f.page = f.nextPage(taken, taken == len(events))
 	return false, nil
-}
-
-// nextPage is a little more than what fitted, so that little is read twice.
-func (f *feed) nextPage(taken int, all bool) int {
-	most := f.connection.server.limits.Page
-	if all {
-		return min(2*f.page, most)
-	}
-	return min(max(taken+taken/4, shortestPage), most)
 }

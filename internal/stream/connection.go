@@ -21,16 +21,17 @@ type connection struct {
 	owner   string        // whom it counts for, by the registry's lock
 	out     output
 	feeds   []*feed
-	ready   chan struct{} // receives from the hub when a feed has something
+	ready   chan struct{} // receives when a feed has something, or after asked was set
 
 	identity atomic.Pointer[auth.Identity]
 	asked    atomic.Uint32 // of the loop, by others
-	signal   chan struct{} // receives after asked was set
 	commands chan command  // of a WebSocket client; nil for SSE
 
 	cancel    context.CancelFunc
 	interrupt func() // makes writes fail, also one that blocks
 
+	now     time.Time // when the loop last woke
+	ending  bool      // after what is queued
 	checkAt time.Time // when the authenticators are asked again
 	limit   time.Time // for the client to say who it is; zero: none
 }
@@ -40,6 +41,7 @@ const (
 	recheck uint32 = 1 << iota
 	rebase
 	silent // a ping was not answered
+	end    // the server ends its streams
 )
 
 // command is a WebSocket client's message, or the end of them.
@@ -59,8 +61,8 @@ type output interface {
 
 	collected() int // bytes
 	drain() error
-	quiet() time.Duration // since something was written
-	alive()               // a sign of life where there is no feed to give one
+	last() time.Time // when something was written
+	alive()          // a sign of life where there is no feed to give one
 }
 
 // errEnded ends a connection of a server that is shutting down.
@@ -79,7 +81,6 @@ func (s *Server) newConnection(r *http.Request, interrupt func()) (*connection, 
 		server:    s,
 		request:   r,
 		ready:     make(chan struct{}, 1),
-		signal:    make(chan struct{}, 1),
 		cancel:    cancel,
 		interrupt: interrupt,
 	}
@@ -140,8 +141,8 @@ func (c *connection) close() {
 func (c *connection) tell(what uint32) {
 	c.asked.Or(what)
 	select {
-	case c.signal <- struct{}{}:
-	default: // it has not looked yet
+	case c.ready <- struct{}{}:
+	default: // it was woken before and has not looked yet
 	}
 }
 
@@ -154,8 +155,8 @@ func (c *connection) cut() {
 // run serves the feeds until the client is gone, the server ends, or an error is the client's to know: a *problem.Error
 // or a *closing.
 func (c *connection) run(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	alarm := newAlarm()
+	defer alarm.Stop()
 	for {
 		if err := c.attend(ctx); err != nil {
 			return err
@@ -164,24 +165,22 @@ func (c *connection) run(ctx context.Context) error {
 		if err == nil {
 			err = c.out.drain()
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if c.ended() {
+		case c.ending:
 			return errEnded // all that was queued is written; a client that lags can resume
-		}
-		if again {
-			timer.Reset(0)
-		} else {
-			timer.Reset(time.Until(c.due()))
+		case again:
+			alarm.set(c.now)
+		default:
+			alarm.set(c.due())
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-c.server.ending:
 		case <-c.ready:
-		case <-c.signal:
-		case <-timer.C:
+		case <-alarm.C:
+			alarm.at = time.Time{}
 		case command := <-c.commands:
 			if err := command.run(ctx, c); err != nil {
 				return err
@@ -190,12 +189,21 @@ func (c *connection) run(ctx context.Context) error {
 	}
 }
 
-func (c *connection) ended() bool {
-	select {
-	case <-c.server.ending:
-		return true
-	default:
-		return false
+// alarm is a timer that is seldom set: one that rings too early wakes the loop for nothing, and is then set again.
+type alarm struct {
+	*time.Timer
+	at time.Time // zero when it rang
+}
+
+func newAlarm() *alarm {
+	const never = 1 << 62
+	return &alarm{Timer: time.NewTimer(never)}
+}
+
+func (a *alarm) set(at time.Time) {
+	if a.at.IsZero() || at.Before(a.at) {
+		a.at = at
+		a.Reset(time.Until(at))
 	}
 }
 
@@ -209,7 +217,7 @@ func (c *connection) round(ctx context.Context) (again bool, err error) {
 		}
 		again = again || more
 	}
-	if !again && c.out.quiet() >= c.server.limits.Heartbeat {
+	if c.now.Sub(c.out.last()) >= c.server.limits.Heartbeat && c.out.collected() == 0 {
 		for _, f := range c.feeds {
 			f.heartbeat()
 		}
@@ -220,7 +228,7 @@ func (c *connection) round(ctx context.Context) (again bool, err error) {
 
 // due is when the loop has something to do without being woken.
 func (c *connection) due() time.Time {
-	due := time.Now().Add(c.server.limits.Heartbeat - c.out.quiet())
+	due := c.out.last().Add(c.server.limits.Heartbeat)
 	earlier := func(t time.Time) {
 		if !t.IsZero() && t.Before(due) {
 			due = t
@@ -237,7 +245,12 @@ func (c *connection) due() time.Time {
 
 // attend does what others asked for, and checks the identity when its time has come.
 func (c *connection) attend(ctx context.Context) error {
-	asked := c.asked.Swap(0)
+	c.now = time.Now()
+	var asked uint32
+	if c.asked.Load() != 0 {
+		asked = c.asked.Swap(0)
+	}
+	c.ending = c.ending || asked&end != 0
 	if asked&rebase != 0 {
 		for _, f := range c.feeds {
 			if err := c.survive(ctx, f, f.restart(ctx, unknownCursor)); err != nil {
@@ -248,10 +261,10 @@ func (c *connection) attend(ctx context.Context) error {
 	if asked&silent != 0 {
 		return &closing{statusSlow, "a ping was not answered"}
 	}
-	if !c.limit.IsZero() && !time.Now().Before(c.limit) {
+	if !c.limit.IsZero() && !c.now.Before(c.limit) {
 		return &closing{statusSlow, "no auth message came"}
 	}
-	if asked&recheck != 0 || c.expired() || !time.Now().Before(c.checkAt) {
+	if asked&recheck != 0 || c.expired() || !c.now.Before(c.checkAt) {
 		return c.check(ctx)
 	}
 	return nil

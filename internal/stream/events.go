@@ -27,7 +27,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, res *resource) e
 	if err != nil {
 		return err
 	}
-	out := &eventOutput{server: s, w: w, control: http.NewResponseController(w)}
+	out := &eventOutput{server: s, w: w, control: http.NewResponseController(w), lift: r.ProtoMajor != 1}
 	if r.Method == http.MethodHead {
 		out.header()
 		w.WriteHeader(http.StatusOK)
@@ -87,6 +87,8 @@ type eventOutput struct {
 	control *http.ResponseController
 	buffer  *[]byte // nil when there is nothing to write
 	written time.Time
+	until   time.Time // the deadline
+	lift    bool      // the deadline after each write: HTTP/2 ends a stream at it, written to or not
 
 	mu      sync.Mutex // deadlines are set by the loop, and by who cuts the connection
 	blocked bool       // by interrupt
@@ -108,7 +110,7 @@ func (o *eventOutput) open() error {
 		o.unseeing(err)
 	}
 	o.header()
-	o.deadline(time.Now().Add(o.server.limits.WriteTimeout))
+	o.extend()
 	if err := o.control.Flush(); errors.Is(err, http.ErrNotSupported) {
 		for _, name := range [...]string{"Content-Type", "X-Accel-Buffering"} {
 			o.w.Header().Del(name)
@@ -126,10 +128,19 @@ func (o *eventOutput) unseeing(err error) {
 	})
 }
 
-// deadline bounds the next write; the zero time lifts it.
+// extend gives the client the time for a chunk. A deadline that is nearly as far is left: to set one has its cost.
+func (o *eventOutput) extend() {
+	now := time.Now()
+	if o.until.Sub(now) < o.server.limits.WriteTimeout*3/4 {
+		o.deadline(now.Add(o.server.limits.WriteTimeout))
+	}
+}
+
+// deadline bounds the next writes; the zero time lifts it.
 func (o *eventOutput) deadline(at time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.until = at
 	if o.blocked || o.blind {
 		return
 	}
@@ -156,7 +167,7 @@ func (o *eventOutput) drain() error {
 	defer o.release()
 	for rest := *o.buffer; len(rest) > 0; {
 		n := min(len(rest), chunk)
-		o.deadline(time.Now().Add(o.server.limits.WriteTimeout))
+		o.extend()
 		if _, err := o.w.Write(rest[:n]); err != nil {
 			return fmt.Errorf("%w: %w", errWrite, err)
 		}
@@ -166,7 +177,9 @@ func (o *eventOutput) drain() error {
 		return fmt.Errorf("%w: %w", errWrite, err)
 	}
 	o.written = time.Now()
-	o.deadline(time.Time{}) // HTTP/2 ends a stream at its deadline, written to or not
+	if o.lift {
+		o.deadline(time.Time{})
+	}
 	return nil
 }
 
@@ -185,7 +198,7 @@ func (o *eventOutput) collected() int {
 	return len(*o.buffer)
 }
 
-func (o *eventOutput) quiet() time.Duration { return time.Since(o.written) }
+func (o *eventOutput) last() time.Time { return o.written }
 
 // event collects one; an empty name is the one that onmessage gets.
 func (o *eventOutput) event(name, cursor string, data []byte) {
@@ -239,5 +252,5 @@ func (o *eventOutput) end(ctx context.Context, err error) {
 	if err := o.drain(); err != nil {
 		o.server.logger.DebugContext(ctx, "a stream broke off", "error", err, "request", caller.RequestOf(ctx).ID)
 	}
-	o.deadline(time.Now().Add(o.server.limits.WriteTimeout)) // for net/http's last bytes
+	o.extend() // for net/http's last bytes
 }

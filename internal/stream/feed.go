@@ -40,7 +40,6 @@ type feed struct {
 	snapshot *journal.Snapshot
 
 	lagging bool      // the hub has left it behind: what comes next is in the journal
-	page    int       // entries to read from the journal next
 	beat    int64     // the position of the last heartbeat, where it is not told twice
 	retryAt time.Time // when to look at the journal or the hub again; zero: when woken
 	pause   time.Duration
@@ -56,7 +55,7 @@ const (
 
 // newFeed makes a feed that shows what the context's caller may see.
 func (c *connection) newFeed(ctx context.Context, id string, wants []want, p parameters) *feed {
-	f := &feed{connection: c, id: id, wants: wants, wanted: p.snapshot, since: p.since, page: c.server.limits.Page}
+	f := &feed{connection: c, id: id, wants: wants, wanted: p.snapshot, since: p.since}
 	f.see(ctx)
 	return f
 }

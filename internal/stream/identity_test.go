@@ -163,26 +163,34 @@ func TestExpiry(t *testing.T) {
 	b.Recheck(nil) // so that the request is checked before its answer begins
 	b.refused("/todo/subscribe", "alice", 401, problem.Unauthenticated)
 
-	b.person("alice", until(50*time.Millisecond))
+	soon := func() { // what a stream of an hour learns
+		b.person("alice", until(50*time.Millisecond))
+		b.asks(t, func() { b.Recheck(alices) })
+	}
+	b.person("alice", until(time.Hour))
 	s := b.subscribe("/todo/subscribe", "alice")
 	s.expect("ready")
+	soon()
 	if p := decode[problem.Error](t, s.expect("problem").data); p.Code != problem.Unauthenticated {
 		t.Errorf("%+v", p)
 	}
 	s.closed()
 
 	// A session that was prolonged goes on.
-	b.person("alice", until(50*time.Millisecond))
+	b.person("alice", until(time.Hour))
 	s = b.subscribe("/todo/subscribe", "alice")
 	s.expect("ready")
+	soon()
 	b.asks(t, func() { b.person("alice", until(time.Hour)) })
 	b.store.put(todos, values(1, "alice", "milk", ""))
 	s.change("todo", "INSERT", milk, true)
+	s.close()
 
 	// The authenticators do not answer, and the time is over.
-	b.person("alice", until(50*time.Millisecond))
 	c := b.dial("/todo/subscribe", "alice")
 	c.expect("ready", "")
+	eventually(t, "only the socket is open", func() bool { return b.Streams() == 1 })
+	soon()
 	b.authenticators(errors.New("the session store is down"))
 	c.problem("", problem.Unauthenticated, "")
 	c.closed(statusExpired)

@@ -22,7 +22,6 @@ type registry struct {
 	counts   map[string]int // of open streams by whom they belong to
 	checked  time.Time      // the last Recheck
 	ended    bool
-	ending   chan struct{} // closed by EndStreams
 	idle     chan struct{} // closed when streams have ended and none is left
 	deadline *time.Timer   // of the streams that end
 }
@@ -121,7 +120,9 @@ func (s *Server) EndStreams() {
 	}
 	s.ended = true
 	s.deadline = time.AfterFunc(s.limits.Drain, s.abort)
-	close(s.ending)
+	for c := range s.open {
+		c.tell(end)
+	}
 	if len(s.open) == 0 {
 		s.finish()
 	}

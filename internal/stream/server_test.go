@@ -81,10 +81,10 @@ func TestServersWithTimeouts(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
-			const timeout = 50 * time.Millisecond
+			const timeout = 200 * time.Millisecond
 			b := newBed(t, func(o *Options, server *httptestServer) {
 				server.Config.ReadTimeout, server.Config.WriteTimeout = timeout, timeout
-				o.Limits.Heartbeat, o.Limits.WriteTimeout = 5*timeout, 2*timeout
+				o.Limits.Heartbeat, o.Limits.WriteTimeout = 2*timeout, timeout*3/2
 				if server.EnableHTTP2 = protocol == "HTTP/2.0"; server.EnableHTTP2 {
 					o.Limits.Drain = 2 * time.Second
 				}
@@ -175,7 +175,7 @@ func (p *pipes) client() *http.Client {
 
 func TestClientThatStopsReadingIsCutOff(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, piped, limits(func(l *Limits) { l.WriteTimeout = 100 * time.Millisecond }))
+	b := newBed(t, piped, limits(func(l *Limits) { l.WriteTimeout = 500 * time.Millisecond }))
 	b.subscribe("/todo/subscribe", "alice")
 	text := strings.Repeat("x", 10_000)
 	eventually(t, "it is cut off", func() bool {

@@ -162,7 +162,7 @@ func (k *socket) drain() error {
 	return nil
 }
 
-func (k *socket) quiet() time.Duration { return time.Since(k.written) }
+func (k *socket) last() time.Time { return k.written }
 
 // alive sends a ping, unless one is on its way: a client that does not answer is gone.
 func (k *socket) alive() {

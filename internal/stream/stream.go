@@ -125,6 +125,7 @@ type Server struct {
 	resources    map[string]*resource
 	hub          atomic.Pointer[hub.Hub]
 
+	pages                       pages
 	catchUps, snapshots, checks semaphore
 	buffers, messages           sync.Pool // of *[]byte and *[]hub.Message
 	blind                       sync.Once // for the warning about writers without deadlines
@@ -153,7 +154,6 @@ func New(o Options) *Server {
 	s.messages.New = func() any { return new([]hub.Message) }
 	s.open = map[*connection]struct{}{}
 	s.counts = map[string]int{}
-	s.ending = make(chan struct{})
 	s.idle = make(chan struct{})
 	for _, r := range o.Resources {
 		s.resources[r.Name] = newResource(r)
