@@ -73,7 +73,6 @@ const (
 )
 
 func resourceName(table int) string { return [...]string{"task", "memo", "reading"}[table] }
-func tableName(table int) string    { return [...]string{"tasks", "memos", "readings"}[table] }
 
 const (
 	openLabel   = "open"

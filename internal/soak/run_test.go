@@ -85,7 +85,7 @@ func newRun(t *testing.T, target dbtest.Target, strict bool) *run {
 }
 
 func (r *run) rand(stream int) *rand.Rand {
-	return rand.New(rand.NewPCG(r.seed, uint64(stream))) //nolint:gosec // a stream's number is small
+	return rand.New(rand.NewPCG(r.seed, uint64(stream)))
 }
 
 // subscriber makes up the nth.
