@@ -39,11 +39,13 @@ type Cape struct {
 	onStart   []func(context.Context) error
 	run       []func(context.Context)
 	mistakes  []error
+	published []*published // once a Start has found them good
 	frozen    bool
 
-	started atomic.Bool
-	startMu sync.Mutex // one Start at a time
-	mounted bool
+	started  atomic.Bool
+	startMu  sync.Mutex // one Start at a time
+	mounted  bool
+	mountErr error // routes cannot be taken back: it stays
 
 	stamp   *journal.Stamp
 	journal *journal.Journal
@@ -53,6 +55,8 @@ type Cape struct {
 	streams *stream.Server
 	failure atomic.Pointer[error] // why the tailer ended
 
+	closing    context.Context // until Close is called: ends a Start that is on its way
+	stopStart  context.CancelFunc
 	life       context.Context // from Open to Close
 	end        context.CancelFunc
 	serving    context.Context // until Close begins
@@ -74,6 +78,7 @@ func Open(db Database, cfg Config) (*Cape, error) {
 	c := &Cape{config: cfg}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.serving, c.endServing = context.WithCancel(c.life)
+	c.closing, c.stopStart = context.WithCancel(c.life)
 	var err error
 	if c.backend, err = db.Connect(c.life); err != nil {
 		c.end()
@@ -138,6 +143,17 @@ func (c *Cape) declare(what string, fn func()) {
 	fn()
 }
 
+// declareFunc is declare for what needs a function.
+func (c *Cape) declareFunc(what, at string, given bool, fn func()) {
+	c.declare(what, func() {
+		if !given {
+			c.mistakes = append(c.mistakes, fmt.Errorf("%s(nil) (%s): give a function", what, at))
+			return
+		}
+		fn()
+	})
+}
+
 // UseAuth adds authenticators, asked in order; with none every caller is anonymous.
 func (c *Cape) UseAuth(a ...auth.Authenticator) {
 	at := position()
@@ -160,6 +176,10 @@ func (c *Cape) API() huma.API { return c.api.Huma }
 func (c *Cape) Handle(pattern string, h http.Handler) {
 	at := position()
 	c.declare("Handle", func() {
+		if h == nil {
+			c.mistakes = append(c.mistakes, fmt.Errorf("Handle(%q, nil) (%s): give a handler", pattern, at))
+			return
+		}
 		defer func() {
 			if v := recover(); v != nil { // how ServeMux reports a bad pattern
 				c.mistakes = append(c.mistakes, fmt.Errorf("Handle(%q) (%s): %v", pattern, at, v))
@@ -172,21 +192,24 @@ func (c *Cape) Handle(pattern string, h http.Handler) {
 // OnStart runs fn at the end of Start, before the first request, in the order of the calls; an error fails Start.
 // Its context lives until Close.
 func (c *Cape) OnStart(fn func(context.Context) error) {
-	c.declare("OnStart", func() { c.onStart = append(c.onStart, fn) })
+	c.declareFunc("OnStart", position(), fn != nil, func() { c.onStart = append(c.onStart, fn) })
 }
 
 // Run runs fn in a goroutine from Start on; Close cancels its context and waits for it.
 func (c *Cape) Run(fn func(context.Context)) {
-	c.declare("Run", func() { c.run = append(c.run, fn) })
+	c.declareFunc("Run", position(), fn != nil, func() { c.run = append(c.run, fn) })
 }
 
 // ServeHTTP serves every route; before Start it answers 503 with a problem that says so.
 func (c *Cape) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !c.started.Load() {
-		problem.New(problem.NotStarted, "the backend has not started; call Start").Write(w, "")
-		return
+	switch {
+	case c.started.Load():
+		c.api.ServeHTTP(w, r)
+	case c.closing.Err() != nil:
+		c.api.Refuse(w, r, problem.New(problem.Unavailable, "the backend is shutting down"))
+	default:
+		c.api.Refuse(w, r, problem.New(problem.NotStarted, "the backend has not started; call Start"))
 	}
-	c.api.ServeHTTP(w, r)
 }
 
 // Middleware puts the caller's identity into the context of the user's own handlers. It asks the authenticators, and
@@ -228,10 +251,14 @@ func (c *Cape) Uninstall(ctx context.Context) error {
 	return nil
 }
 
-// Close ends streams, drains handlers, stops what Run began and closes what Open opened; it may be called twice.
+// Close ends streams, drains handlers, stops what Run began and closes what Open opened; it may be called twice. A Start
+// that is on its way fails first. A function of OnStart must return an error instead of calling Close.
 func (c *Cape) Close() error {
 	var err error
 	c.closed.Do(func() {
+		c.stopStart()
+		c.startMu.Lock()
+		defer c.startMu.Unlock()
 		c.EndStreams()
 		c.started.Store(false)
 		err = c.drain()

@@ -47,7 +47,7 @@ func (r *Resource[T]) OnChange(fn func(context.Context, Change[T])) {
 		fn(ctx, typed)
 		return nil
 	}
-	r.cape.declare("OnChange", func() { r.cape.handlers = append(r.cape.handlers, h) })
+	r.cape.declareFunc("OnChange", h.at, fn != nil, func() { r.cape.handlers = append(r.cape.handlers, h) })
 }
 
 // handler is a declared OnChange.

@@ -48,7 +48,7 @@ type Limits struct {
 	MaxPage     int           // largest limit=, and most objects of a bulk create; default 1,000
 	Streams     int           // open streams in all; default 50,000
 	StreamsEach int           // per identity, or per address of anonymous callers; default 100
-	WriteWait   time.Duration // for SQLite's one writer; default 5 s
+	WriteWait   time.Duration // for SQLite's one writer, and for a connection where all are in use or a new one is made; default 5 s
 	Shutdown    time.Duration // for Close and ListenAndServe; default 10 s
 }
 

@@ -59,7 +59,7 @@ func (r *Resource[T]) Consume(name string, fn func(context.Context, Change[T]) e
 		}
 		return fn(ctx, typed)
 	}
-	r.cape.declare("Consume", func() { r.cape.consumers = append(r.cape.consumers, d) })
+	r.cape.declareFunc("Consume", d.at, fn != nil, func() { r.cape.consumers = append(r.cape.consumers, d) })
 }
 
 // maxConsumerName bounds names by what the databases keep in a key.

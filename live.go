@@ -13,26 +13,29 @@ import (
 
 // install prepares the journal of the models' tables, and what reads it.
 func (c *Cape) install(ctx context.Context, all []*model.Model) error {
-	var err error
-	c.journal, err = journal.Open(c.db, all, journal.Options{
+	if c.hub != nil {
+		return nil // by a Start that failed after this
+	}
+	j, err := journal.Open(c.db, all, journal.Options{
 		Logger: c.config.Logger, Stamp: c.stamp, Retention: c.config.Retention, Fixed: c.config.Migrate == MigrateNone,
 	})
 	if err != nil {
 		return err
 	}
 	if c.config.Migrate == MigrateNone {
-		err = c.journal.Check(ctx)
+		err = j.Check(ctx)
 	} else {
-		err = c.journal.Install(ctx)
+		err = j.Install(ctx)
 	}
 	if err != nil {
 		return err
 	}
-	head, err := c.journal.Head(ctx)
+	head, err := j.Head(ctx)
 	if err != nil {
 		return err
 	}
-	c.feed = journal.NewFeed(c.journal, head)
+	c.journal = j
+	c.feed = journal.NewFeed(j, head)
 	c.hub = hub.New(hub.Options{Head: hub.Mark(head)})
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -35,6 +36,7 @@ func (c *Cape) ListenAndServe(ctx context.Context, addr string) (err error) {
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(c.config.Logger.Handler(), slog.LevelWarn),
 	}
 	server.RegisterOnShutdown(c.EndStreams)
 	c.config.Logger.Info("serving", "url", "http://"+listener.Addr().String()+c.config.BasePath)

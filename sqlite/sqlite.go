@@ -119,8 +119,8 @@ func open(ctx context.Context, s settings) (*engine.Backend, error) {
 		Writers: 1, Readers: max(4, 2*runtime.NumCPU()),
 		BeginRead: "BEGIN", BeginWrite: "BEGIN IMMEDIATE",
 		Embedded: true,
-		Refresh: "SELECT 1 FROM sqlite_schema LIMIT 1",
-		Gorm:    func(db *sql.DB) gorm.Dialector { return gormlite.OpenDB(db) },
+		Refresh:  "SELECT 1 FROM sqlite_schema LIMIT 1",
+		Gorm:     func(db *sql.DB) gorm.Dialector { return gormlite.OpenDB(db) },
 	}, nil
 }
 

@@ -2,6 +2,7 @@ package apitest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -147,5 +148,76 @@ func TestMiddlewareAndProviders(t *testing.T) {
 		if got := a.as("").with("X-Session", session).get("/todo").Status; got != want {
 			t.Errorf("session %q: generated route answers %d", session, got)
 		}
+	}
+}
+
+// TestStartAgain holds that a failed Start leaves nothing that a second one would trip over.
+func TestStartAgain(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, target dbtest.Target) {
+		c, err := capebase.Open(database(t, target), capebase.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		todos := capebase.Publish[Todo](c)
+		todos.Allow(policy.All, policy.Anyone())
+		changes := make(chan capebase.Change[Todo], 1)
+		todos.OnChange(func(_ context.Context, change capebase.Change[Todo]) { changes <- change })
+		fail := true
+		c.OnStart(func(context.Context) error {
+			if fail {
+				return errors.New("not yet")
+			}
+			return nil
+		})
+		if err := c.Start(context.Background()); err == nil || !strings.Contains(err.Error(), "not yet") {
+			t.Fatal(err)
+		}
+		fail = false
+		if err := c.Start(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		request := httptest.NewRequest(http.MethodPost, "/todo", strings.NewReader(`{"task":"x"}`))
+		request.Header.Set("Content-Type", "application/json")
+		w := newRecorder()
+		c.ServeHTTP(w, request.WithContext(auth.With(request.Context(), auth.Identity{ID: "alice"})))
+		if w.Code != http.StatusCreated {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		if change := await(t, changes); change.Row.Task != "x" {
+			t.Fatalf("%+v", change)
+		}
+	})
+}
+
+func TestCloseDuringStart(t *testing.T) {
+	c, err := capebase.Open(database(t, dbtest.New(t, dbtest.SQLite)), capebase.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	publishTodo(c)
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	c.OnStart(func(context.Context) error {
+		close(begun)
+		<-proceed
+		return nil
+	})
+	failed := make(chan error, 1)
+	go func() { failed <- c.Start(context.Background()) }()
+	<-begun
+	closed := make(chan error, 1)
+	go func() { closed <- c.Close() }()
+	for w := newRecorder(); !strings.Contains(w.Body.String(), "shutting down"); w = newRecorder() {
+		c.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/todo", nil))
+		if strings.Contains(w.Body.String(), "shutting down") {
+			break
+		}
+	}
+	close(proceed)
+	if err := await(t, failed); err == nil {
+		t.Error("Start succeeds during Close")
+	}
+	if err := await(t, closed); err != nil {
+		t.Error(err)
 	}
 }

@@ -56,10 +56,13 @@ func BoolValue(b bool) Value {
 // IntValue returns i as a Value.
 func IntValue(i int64) Value { return Value{kind: Int, num: i} }
 
-// FloatValue returns f as a Value; negative zero becomes zero.
+// FloatValue returns f as a Value; negative zero becomes zero, and each NaN the same one.
 func FloatValue(f float64) Value {
-	if f == 0 {
+	switch {
+	case f == 0:
 		f = 0
+	case math.IsNaN(f):
+		f = math.NaN()
 	}
 	return Value{kind: Float, num: int64(math.Float64bits(f))} //nolint:gosec // the bits, not the number
 }

@@ -26,6 +26,7 @@ func (a *API) Document() error {
 		http.Redirect(w, r, a.BasePath+"/docs/", http.StatusMovedPermanently)
 	})
 	a.router.handleOpen("GET "+a.BasePath+"/docs/", page.ServeHTTP)
+	a.router.frozen = true
 	return nil
 }
 

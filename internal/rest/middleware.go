@@ -44,6 +44,16 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.router.ServeHTTP(w, r)
 }
 
+// Refuse answers a request that the backend cannot serve now.
+func (a *API) Refuse(w http.ResponseWriter, r *http.Request, e *problem.Error) {
+	r = a.withRequest(r)
+	id := caller.RequestOf(r.Context()).ID
+	w.Header().Set("X-Request-Id", id)
+	if !a.cors(w, r) {
+		e.Write(w, id)
+	}
+}
+
 // withRequest puts into the context what logs and the audit trail say of the request. One that is there already is kept:
 // Middleware may have run before.
 func (a *API) withRequest(r *http.Request) *http.Request {
@@ -111,6 +121,7 @@ func (a *API) Identify(next http.Handler) http.Handler {
 func (a *API) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if auth.Known(r.Context()) {
+			noteIdentity(r.Context(), auth.From(r.Context()).ID)
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -51,6 +52,7 @@ func (a *API) Mount(r *Resource) {
 		}
 		operation := route.document()
 		operation.Method, operation.Path = route.method, r.Path+route.suffix
+		operation.Parameters = append(operation.Parameters, header("X-Request-Id", "A name for the request, in the answer, in problems and in logs; one is made where it is absent."))
 		a.router.HandleFunc(route.method+" "+a.BasePath+operation.Path, route.serve)
 		a.Huma.OpenAPI().AddOperation(operation)
 	}
@@ -249,7 +251,7 @@ func (r *Resource) body(w http.ResponseWriter, req *http.Request) (any, error) {
 	if err := body.CheckHeader(req.Header); err != nil {
 		return nil, err
 	}
-	return body.Decode(http.MaxBytesReader(w, req.Body, r.api.Body+1), r.api.Body)
+	return body.Decode(http.MaxBytesReader(w, req.Body, min(r.api.Body, math.MaxInt64-1)+1), r.api.Body)
 }
 
 // inputs reads one object or an array of them.

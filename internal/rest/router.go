@@ -12,6 +12,7 @@ type Router struct {
 	serving *http.ServeMux // with a fallback for everything
 	routes  *http.ServeMux // without, to find out why nothing matched
 	api     *API
+	frozen  bool // the document is written: another route would not be in it
 }
 
 func newRouter(api *API) *Router {
@@ -34,6 +35,9 @@ func (rt *Router) HandleFunc(pattern string, h func(http.ResponseWriter, *http.R
 func (rt *Router) handleOpen(pattern string, h http.HandlerFunc) { rt.handle(pattern, h) }
 
 func (rt *Router) handle(pattern string, h http.Handler) {
+	if rt.frozen {
+		panic("capebase: the route " + pattern + " after Start")
+	}
 	rt.routes.Handle(pattern, h)
 	switch {
 	case pattern == "/":

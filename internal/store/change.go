@@ -115,7 +115,7 @@ func (s session) changes(before Row, in Input) (Input, error) {
 
 // change writes the given columns and returns the row as it is stored then; beside an error, as it was to be.
 func (s *Store) change(ctx context.Context, c *sqldriver.Conn, key []predicate.Value, before Row, in Input) (Row, error) {
-	if s.Model.Hooks != 0 {
+	if s.Model.Hooks&(model.BeforeSave|model.BeforeUpdate|model.AfterUpdate|model.AfterSave) != 0 {
 		return s.updateThroughGORM(ctx, c, key, before, in)
 	}
 	b := engine.NewBuilder(s.dialect)

@@ -8,6 +8,7 @@ import (
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+	"gorm.io/gorm/logger"
 	"gorm.io/gorm/schema"
 
 	"github.com/capebase/capebase/internal/predicate"
@@ -18,7 +19,10 @@ import (
 // The hooks see the caller there too.
 
 func (s *Store) gormSession(ctx context.Context) *gorm.DB {
-	session := s.gorm.Session(&gorm.Session{Context: ctx, NewDB: true, SkipDefaultTransaction: true})
+	session := s.gorm.Session(&gorm.Session{
+		Context: ctx, NewDB: true, SkipDefaultTransaction: true,
+		Logger: s.gorm.Logger.LogMode(logger.Silent), // a client's conflict is an answer; what is not one is logged there
+	})
 	session.TranslateError = false // this session's copy: problems are made of the database's own errors
 	return session
 }

@@ -135,7 +135,7 @@ func (s *Store) refuseReserved(in *Input) error {
 
 // insert writes one row and returns it as it is stored; beside an error, as it was to be.
 func (s *Store) insert(ctx context.Context, c *sqldriver.Conn, in Input) (Row, error) {
-	if s.Model.Hooks != 0 {
+	if s.Model.Hooks&(model.BeforeSave|model.BeforeCreate|model.AfterCreate|model.AfterSave) != 0 {
 		return s.insertThroughGORM(ctx, c, in)
 	}
 	b := engine.NewBuilder(s.dialect)

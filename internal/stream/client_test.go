@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -14,7 +15,7 @@ import (
 )
 
 // patience bounds how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // event is a server-sent event.
 type event struct{ name, id, data string }
@@ -69,13 +70,13 @@ func (b *bed) subscribe(path, token string, headers ...string) *source {
 }
 
 // refused expects a plain problem.
-func (b *bed) refused(path, token string, status int, code string) *problem.Error {
+func (b *bed) refused(path, token string, status int, code string) problem.Error {
 	b.t.Helper()
 	response := b.request(b.t.Context(), http.MethodGet, path, token)
 	return readProblem(b.t, response, status, code)
 }
 
-func readProblem(t testing.TB, response *http.Response, status int, code string) *problem.Error {
+func readProblem(t testing.TB, response *http.Response, status int, code string) problem.Error {
 	t.Helper()
 	defer func() { _ = response.Body.Close() }()
 	var p problem.Error
@@ -88,7 +89,7 @@ func readProblem(t testing.TB, response *http.Response, status int, code string)
 	if got := response.Header.Get("Content-Type"); got != "application/problem+json" {
 		t.Errorf("Content-Type %q", got)
 	}
-	return &p
+	return p
 }
 
 // next reads an event; an error is the end of the stream. Comments are no events.
@@ -163,7 +164,7 @@ func (s *source) closed() {
 	s.t.Helper()
 	for {
 		e, err := s.read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err != nil {

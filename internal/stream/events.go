@@ -92,6 +92,7 @@ type eventOutput struct {
 
 	mu      sync.Mutex // deadlines are set by the loop, and by who cuts the connection
 	blocked bool       // by interrupt
+	ended   bool       // the connection is the server's again
 	blind   bool       // the writer knows no deadlines
 }
 
@@ -153,6 +154,9 @@ func (o *eventOutput) deadline(at time.Time) {
 func (o *eventOutput) interrupt() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.ended {
+		return
+	}
 	o.blocked = true
 	_ = o.control.SetWriteDeadline(time.Unix(1, 0)) // where it is not possible there is nothing else to do
 }
@@ -253,4 +257,7 @@ func (o *eventOutput) end(ctx context.Context, err error) {
 		o.server.logger.DebugContext(ctx, "a stream broke off", "error", err, "request", caller.RequestOf(ctx).ID)
 	}
 	o.extend() // for net/http's last bytes
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ended = true
 }

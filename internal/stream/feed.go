@@ -2,7 +2,6 @@ package stream
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/capebase/capebase/internal/hub"
@@ -236,41 +235,4 @@ func (f *feed) heartbeat() {
 	} else {
 		f.connection.out.heartbeat(f, "")
 	}
-}
-
-// errTwice ends a snapshot whose read had to begin again after rows were sent.
-var errTwice = errors.New("the read of the snapshot was interrupted")
-
-// snapshotBuffer is how many bytes of rows are collected before the client must take them. Most snapshots are smaller:
-// a slow client does not hold their read open.
-const snapshotBuffer = 256 << 10
-
-// takeSnapshot sends the rows and subscribes to what follows them.
-func (f *feed) takeSnapshot(ctx context.Context) error {
-	s := f.connection.server
-	limited, cancel := context.WithTimeout(ctx, s.limits.SnapshotTime)
-	defer cancel()
-	if err := s.snapshots.acquire(limited); err != nil {
-		return f.snapshotFailed(ctx, err)
-	}
-	rows := snapshotRows{feed: f, at: time.Now().UTC()}
-	snapshot, err := s.journal.Snapshot(limited, rows.send)
-	s.snapshots.release()
-	if err != nil {
-		return f.snapshotFailed(ctx, err)
-	}
-	f.subscribe(hub.Mark(snapshot.Mark))
-	if snapshot.Settled > snapshot.Position {
-		f.snapshot = &snapshot
-	} else {
-		f.connection.out.snapshotEnd(f, f.cursor(f.mark))
-	}
-	return f.connection.out.drain()
-}
-
-func (f *feed) snapshotFailed(ctx context.Context, err error) error {
-	if ctx.Err() != nil || errors.Is(err, errWrite) {
-		return err
-	}
-	return problem.Wrap(problem.Unavailable, "the rows cannot be read now, or not in time; connect again", err)
 }

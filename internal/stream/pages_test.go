@@ -19,8 +19,8 @@ func TestPagesAreTheJournal(t *testing.T) {
 		store := newStore()
 		s := New(Options{Hub: store.hub, Journal: store, Limits: Limits{Page: rapid.IntRange(1, 40).Draw(rt, "page")}})
 		write := func() {
-			for range rapid.IntRange(0, 60).Draw(rt, "entries") {
-				store.put(todos, values(1, strings.Repeat("x", rapid.IntRange(0, 1).Draw(rt, "large")*100_000), "", ""))
+			for range rapid.IntRange(0, 30).Draw(rt, "entries") {
+				store.put(todos, values(1, strings.Repeat("x", rapid.IntRange(0, 1).Draw(rt, "large")*50_000), "", ""))
 			}
 		}
 		write()

@@ -279,7 +279,7 @@ func TestSameSeesWhatClientsSee(t *testing.T) {
 		}
 	}
 	e := &hub.Event{}
-	if got := fmt.Sprintf("%s", r.Encode(hub.Delete, before, e)); got !=
+	if got := string(r.Encode(hub.Delete, before, e)); got !=
 		`{"table":"todo","event":"DELETE","payload":`+milk+`,"timestamp":"0001-01-01T00:00:00Z"}` {
 		t.Error(got)
 	}

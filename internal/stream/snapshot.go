@@ -2,11 +2,71 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/capebase/capebase/internal/hub"
 	"github.com/capebase/capebase/internal/predicate"
+	"github.com/capebase/capebase/internal/problem"
 )
+
+// errTwice ends a snapshot whose read had to begin again after rows were sent.
+var errTwice = errors.New("the read of the snapshot was interrupted")
+
+// snapshotBuffer is how many bytes of rows are collected before the client must take them. Most snapshots are smaller:
+// a slow client does not hold their read open.
+const snapshotBuffer = 256 << 10
+
+// takeSnapshot sends the rows and subscribes to what follows them.
+func (f *feed) takeSnapshot(ctx context.Context) error {
+	s := f.connection.server
+	limited, cancel := context.WithTimeout(ctx, s.limits.SnapshotTime)
+	defer cancel()
+	if err := f.await(limited, s.snapshots); err != nil {
+		return f.snapshotFailed(ctx, err)
+	}
+	rows := snapshotRows{feed: f, at: time.Now().UTC()}
+	snapshot, err := s.journal.Snapshot(limited, rows.send)
+	s.snapshots.release()
+	if err != nil {
+		return f.snapshotFailed(ctx, err)
+	}
+	f.subscribe(hub.Mark(snapshot.Mark))
+	if snapshot.Settled > snapshot.Position {
+		f.snapshot = &snapshot
+	} else {
+		f.connection.out.snapshotEnd(f, f.cursor(f.mark))
+	}
+	return f.connection.out.drain()
+}
+
+func (f *feed) snapshotFailed(ctx context.Context, err error) error {
+	if ctx.Err() != nil || errors.Is(err, errWrite) {
+		return err
+	}
+	return problem.Wrap(problem.Unavailable, "the rows cannot be read now, or not in time; connect again", err)
+}
+
+// await takes a place in s. A client that has to wait hears that the stream lives.
+func (f *feed) await(ctx context.Context, s semaphore) error {
+	out := f.connection.out
+	ticker := time.NewTicker(f.connection.server.limits.Heartbeat)
+	defer ticker.Stop()
+	for {
+		select {
+		case s <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+			out.heartbeat(f, "")
+			out.alive()
+			if err := out.drain(); err != nil {
+				return err
+			}
+		}
+	}
+}
 
 // snapshotRows sends the rows of a feed's shapes as inserts.
 type snapshotRows struct {
@@ -32,11 +92,19 @@ func (r *snapshotRows) send(ctx context.Context, rows Rows) error {
 			if out.collected() < snapshotBuffer {
 				return nil
 			}
-			return out.drain()
+			return r.drain()
 		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// drain makes the client take the rows more quickly than it must take changes: the database holds its read open.
+func (r *snapshotRows) drain() error {
+	c := r.feed.connection
+	late := time.AfterFunc(c.server.limits.WriteTimeout, c.interrupt)
+	defer late.Stop()
+	return c.out.drain()
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -134,7 +135,7 @@ func TestSnapshotIsNotSentTwice(t *testing.T) {
 
 func TestSnapshotsWaitForEachOther(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, limits(func(l *Limits) { l.Snapshots = 2; l.SnapshotTime = patience }))
+	b := newBed(t, limits(func(l *Limits) { l.Snapshots = 2; l.Heartbeat = time.Millisecond }))
 	var reading, most atomic.Int32
 	release := make(chan struct{})
 	b.store.inside = func() {
@@ -149,11 +150,29 @@ func TestSnapshotsWaitForEachOther(t *testing.T) {
 		sources = append(sources, b.subscribe("/todo/subscribe?snapshot=true", "root"))
 	}
 	eventually(t, "two are reading", func() bool { return reading.Load() == 2 })
-	close(release)
+	var heard atomic.Int32
+	var group sync.WaitGroup
 	for _, s := range sources {
 		s.expect("ready")
-		s.expect("snapshot-end")
+		group.Go(func() {
+			beats := 0
+			for {
+				e, err := s.read()
+				if err != nil || e.name != "cursor" {
+					if e.name != "snapshot-end" {
+						t.Errorf("%+v %v", e, err)
+					}
+					return
+				}
+				if beats++; beats == 1 {
+					heard.Add(1)
+				}
+			}
+		})
 	}
+	eventually(t, "those who wait hear that their streams live", func() bool { return heard.Load() == 4 })
+	close(release)
+	group.Wait()
 	if most.Load() != 2 {
 		t.Errorf("%d snapshots were read at once", most.Load())
 	}

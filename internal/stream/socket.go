@@ -111,8 +111,8 @@ func (k *socket) read(ctx context.Context) {
 
 // end closes the socket, with a code that tells why.
 func (k *socket) end(ctx context.Context, err error) {
-	code, reason := websocket.StatusInternalError, "something went wrong"
-	var p *problem.Error
+	var code websocket.StatusCode
+	var reason string
 	var c *closing
 	switch {
 	case ctx.Err() != nil || errors.Is(err, errWrite):
@@ -123,7 +123,7 @@ func (k *socket) end(ctx context.Context, err error) {
 	case errors.As(err, &c):
 		code, reason = c.code, c.reason
 	default:
-		p = k.server.problem(ctx, err).For(caller.RequestOf(ctx).ID)
+		p := k.server.problem(ctx, err).For(caller.RequestOf(ctx).ID)
 		k.problem(nil, p)
 		code, reason = closeCode(p), p.Code
 	}

@@ -74,14 +74,14 @@ type Limits struct {
 	StreamsEach   int           // per identity, or per address of anonymous callers; default 100
 	Subscriptions int           // on one WebSocket; default 100
 	Message       int64         // bytes that a WebSocket client sends at once; default 64 KiB
-	WriteTimeout  time.Duration // within which a client must take 16 KiB; default 30 s
+	WriteTimeout  time.Duration // within which a client must take 16 KiB, or 256 KiB of a snapshot; default 30 s
 	Heartbeat     time.Duration // after which a quiet stream says that it lives, and how far it is; default 15 s
 	Recheck       time.Duration // after which the authenticators are asked again; default 1 min
 	AuthTime      time.Duration // for a WebSocket's auth message; default 10 s
 	Drain         time.Duration // for what is being written when a stream ends; default 5 s
 	Page          int           // journal entries that a slow reader fetches at once; default 500
 	CatchUps      int           // of those fetches at one time, in all; default 4
-	Snapshots     int           // snapshots being read at one time, in all; default 4
+	Snapshots     int           // snapshots being read at one time, in all; default 2: each holds a connection
 	SnapshotTime  time.Duration // for one of them, until the client has it; default 5 min
 	Checks        int           // requests whose identity is being checked again at one time; default 16
 }
@@ -92,7 +92,7 @@ func (l Limits) withDefaults() Limits {
 		fallback int
 	}{
 		{&l.Streams, 50_000}, {&l.StreamsEach, 100}, {&l.Subscriptions, 100}, {&l.Page, 500}, {&l.CatchUps, 4},
-		{&l.Snapshots, 4}, {&l.Checks, 16},
+		{&l.Snapshots, 2}, {&l.Checks, 16},
 	} {
 		if *limit.value <= 0 {
 			*limit.value = limit.fallback
