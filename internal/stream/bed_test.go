@@ -15,7 +15,6 @@ import (
 
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/caller"
-	"github.com/capebase/capebase/internal/hub"
 	"github.com/capebase/capebase/internal/model"
 	"github.com/capebase/capebase/internal/predicate"
 	"github.com/capebase/capebase/internal/problem"
