@@ -125,10 +125,10 @@ func (s *scanner) value() (token, bool) {
 	for s.at < len(s.doc) && strings.IndexByte(",}] \t\r\n", s.doc[s.at]) < 0 {
 		s.at++
 	}
-	switch word := s.doc[start:s.at]; {
-	case word == "null":
+	switch word := s.doc[start:s.at]; word {
+	case "null":
 		return token{tokenNull, word}, true
-	case word == "true", word == "false":
+	case "true", "false":
 		return token{tokenBool, word}, true
 	default:
 		return token{tokenNumber, word}, word != "" && (word[0] == '-' || word[0] >= '0' && word[0] <= '9')

@@ -145,7 +145,7 @@ func mysqlNonce() (int64, error) {
 	if _, err := rand.Read(b[:]); err != nil {
 		return 0, err
 	}
-	return int64(binary.BigEndian.Uint64(b[:]) >> 1), nil //nolint:gosec // the sign is shifted out
+	return int64(binary.BigEndian.Uint64(b[:]) >> 1), nil
 }
 
 // load reads the newest tick. It must be one that follows the tick that was known: else the database was restored, or

@@ -299,7 +299,7 @@ func (t *mysqlTable) shape(s signature) string {
 	hash := sha256.New()
 	for _, columns := range [...][]string{s.Columns, s.Secret, t.key, t.bound} {
 		for _, column := range columns {
-			fmt.Fprintf(hash, "%q%c", column, t.form(column))
+			_, _ = fmt.Fprintf(hash, "%q%c", column, t.form(column))
 		}
 		hash.Write([]byte{'|'})
 	}

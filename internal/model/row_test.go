@@ -217,9 +217,9 @@ func TestGORMAgrees(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, f := range m.Fields {
-			got, err := engine.Scan(f.Kind, *raw[i].(*any)) //nolint:errcheck,forcetypeassert // made above
+			got, err := engine.Scan(f.Kind, *raw[i].(*any))
 			if err != nil || got != want[i] {
-				t.Errorf("%s: GORM wrote %v, read as %q (%v), and FromStruct says %q", f.Name, *raw[i].(*any), got, err, want[i]) //nolint:errcheck,forcetypeassert // made above
+				t.Errorf("%s: GORM wrote %v, read as %q (%v), and FromStruct says %q", f.Name, *raw[i].(*any), got, err, want[i])
 			}
 		}
 		var read, written Everything

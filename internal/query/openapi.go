@@ -14,7 +14,7 @@ import (
 // Parameters documents what [Parse] accepts.
 func Parameters(m *model.Model, limits Limits) []*huma.Param {
 	limits = limits.withDefaults()
-	params := FilterParameters(m, limits)
+	params := FilterParameters(m)
 	if order := orderParameter(m, limits); order != nil {
 		params = append(params, order)
 	}
@@ -25,8 +25,7 @@ func Parameters(m *model.Model, limits Limits) []*huma.Param {
 }
 
 // FilterParameters documents what [ParseFilter] accepts.
-func FilterParameters(m *model.Model, limits Limits) []*huma.Param {
-	limits = limits.withDefaults()
+func FilterParameters(m *model.Model) []*huma.Param {
 	var params []*huma.Param
 	for _, f := range m.Fields {
 		if visible(f) && !slices.Contains(reserved(), f.Name) {

@@ -271,14 +271,14 @@ func FuzzParse(f *testing.F) {
 	m := parseModel(f, sample{})
 	f.Fuzz(func(t *testing.T, raw string) {
 		if e, err := ParseFilter(raw, m, Limits{}, "since"); err != nil {
-			checkProblem(t, raw, err)
+			_ = checkProblem(t, raw, err)
 			if e != nil {
 				t.Fatalf("%q: a filter beside an error", raw)
 			}
 		}
 		q, err := Parse(raw, m, Limits{})
 		if err != nil {
-			checkProblem(t, raw, err)
+			_ = checkProblem(t, raw, err)
 			return
 		}
 		if q.Limit < 0 || q.Limit > 1000 || q.Offset < 0 || q.Offset > MaxOffset {

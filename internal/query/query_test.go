@@ -80,7 +80,7 @@ func TestParseFilters(t *testing.T) {
 	} {
 		q, err := Parse(raw, m, Limits{})
 		if want == "" {
-			checkProblem(t, raw, err)
+			_ = checkProblem(t, raw, err)
 			continue
 		}
 		if err != nil {

@@ -15,7 +15,7 @@ const streamDescription = "Changes as server-sent events, or over a WebSocket wi
 
 func (r *Resource) documentSubscribe() *huma.Operation {
 	op := r.operation("subscribe", "Live changes of "+r.model.Name, streamDescription)
-	op.Parameters = append(query.FilterParameters(r.model, r.limits()), streamParameters()...)
+	op.Parameters = append(query.FilterParameters(r.model), streamParameters()...)
 	r.api.documentStream(op)
 	return op
 }
