@@ -82,7 +82,7 @@ func TestKillServer(t *testing.T) {
 func (r *run) awaitWrites(n int64) {
 	r.t.Helper()
 	goal := r.totals.acknowledged.Load() + n
-	r.await(fmt.Sprintf("%d acknowledged writes", n), 2*time.Minute, func() error {
+	r.await(fmt.Sprintf("%d acknowledged writes", n), 10*time.Minute, func() error {
 		if got := r.totals.acknowledged.Load(); got < goal {
 			return fmt.Errorf("%d are missing", goal-got)
 		}

@@ -130,7 +130,7 @@ func (r *run) startWriters(ctx context.Context) {
 	postgres := r.target.Engine == dbtest.Postgres
 	for n := range writers {
 		a := &author{random: r.rand(1000 + n), engine: r.target.Engine, shared: r.shared, hold: hold}
-		w := &writer{author: a, ledger: r.ledger, think: 40 * time.Millisecond}
+		w := &writer{author: a, ledger: r.ledger, think: 20 * time.Millisecond}
 		isolation := sql.LevelDefault
 		if n%2 == 1 && r.target.Engine != dbtest.SQLite {
 			isolation = sql.LevelReadCommitted

@@ -138,7 +138,7 @@ type sharedKeys struct {
 
 func (a *author) script(tag string) *script {
 	s := &script{tag: tag, commit: a.random.IntN(6) > 0, open: &a.shared.open}
-	length := 1 + int(a.random.ExpFloat64()*3)
+	length := 1 + int(a.random.ExpFloat64()*6)
 	for length > 0 {
 		g := group{savepoint: a.random.IntN(5) == 0}
 		g.undone = g.savepoint && a.random.IntN(2) == 0
