@@ -1,7 +1,9 @@
 package capebase_test
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -45,7 +47,7 @@ func call(h http.Handler, who, method, path, body string) {
 	request = request.WithContext(auth.With(request.Context(), auth.Identity{ID: who}))
 	answer := httptest.NewRecorder()
 	h.ServeHTTP(answer, request)
-	fmt.Println(answer.Code, strings.TrimSpace(answer.Body.String()))
+	fmt.Println(strings.TrimSpace(fmt.Sprintln(answer.Code, answer.Body)))
 }
 
 func Example() {
@@ -194,4 +196,94 @@ func ExampleCape_Plan() {
 	// Output:
 	// CREATE TABLE "todos" (
 	// CREATE INDEX "idx_todos_user_id" ON "todos" ("user_id")
+}
+
+func ExampleResource_OnChange() {
+	cape := open()
+	defer cape.Close() //nolint:errcheck // an example's end
+
+	todos := capebase.Publish[Todo](cape)
+	todos.Allow(policy.All, policy.SignedIn())
+	seen := make(chan string)
+	todos.OnChange(func(_ context.Context, c capebase.Change[Todo]) {
+		seen <- fmt.Sprintf("%s %q by %s", c.Event, c.Row.Task, c.Actor)
+	})
+	if err := cape.Start(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+
+	call(cape, "alice", "POST", "/todo", `{"task":"sing"}`)
+	fmt.Println(<-seen)
+	call(cape, "bob", "DELETE", "/todo/1", "")
+	fmt.Println(<-seen)
+	// Output:
+	// 201 {"id":1,"user_id":"alice","task":"sing","is_complete":false}
+	// INSERT "sing" by alice
+	// 204
+	// DELETE "sing" by bob
+}
+
+func ExampleResource_Consume() {
+	cape := open()
+	defer cape.Close() //nolint:errcheck // an example's end
+
+	todos := capebase.Publish[Todo](cape)
+	todos.Allow(policy.All, policy.SignedIn())
+	sent := make(chan string)
+	mails := 0
+	todos.Consume("mails", func(_ context.Context, c capebase.Change[Todo]) error {
+		if mails++; mails == 1 {
+			return errors.New("the mail server is away") // the change comes again
+		}
+		sent <- fmt.Sprintf("mail %d: %s", mails, c.Row.Task)
+		return nil
+	})
+	if err := cape.Start(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+
+	call(cape, "alice", "POST", "/todo", `{"task":"write"}`)
+	fmt.Println(<-sent)
+	// Output:
+	// 201 {"id":1,"user_id":"alice","task":"write","is_complete":false}
+	// mail 2: write
+}
+
+func ExampleCape_ServeHTTP_live() {
+	cape := open()
+	defer cape.Close() //nolint:errcheck // an example's end
+
+	todos := capebase.Publish[Todo](cape)
+	todos.Allow(policy.All, policy.Anyone())
+	if err := cape.Start(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	server := httptest.NewServer(cape)
+	defer server.Close()
+
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, server.URL+"/todo/subscribe", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	stream, err := server.Client().Do(request)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer stream.Body.Close() //nolint:errcheck // an example's end
+	lines := bufio.NewScanner(stream.Body)
+	lines.Scan()
+	fmt.Println(lines.Text())
+
+	call(cape, "alice", "POST", "/todo", `{"task":"dance"}`)
+	for lines.Scan() {
+		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok && data != "{}" {
+			payload, _, _ := strings.Cut(data, `,"timestamp"`)
+			fmt.Println(payload)
+			break
+		}
+	}
+	// Output:
+	// event: ready
+	// 201 {"id":1,"user_id":"alice","task":"dance","is_complete":false}
+	// {"table":"todo","event":"INSERT","payload":{"id":1,"user_id":"alice","task":"dance","is_complete":false}
 }
