@@ -63,9 +63,9 @@ BEGIN
 		PERFORM pg_notify('` + postgresChannel + `', (tick.pos_hi + entries) || ' ' || teller);
 	ELSIF ` + postgresStale + ` THEN
 		PERFORM set_config('synchronous_commit', 'off', true);
-		UPDATE cape.tick SET snap = present, at = clock_timestamp(),
+		UPDATE cape.tick AS last SET snap = present, at = clock_timestamp(),
 			seq = ` + postgresLastSeq + `
-			WHERE id = tick.id;
+			WHERE last.id = tick.id;
 	END IF;
 END $capebase$`
 

@@ -32,9 +32,9 @@ BEGIN
 	ELSIF tick.at < clock_timestamp() - interval '1 second' AND (tick.seq < coalesce(pg_sequence_last_value(pg_get_serial_sequence('cape.journal', 'seq')::regclass), 0)
 		OR EXISTS (SELECT FROM pg_snapshot_xip(present) AS x WHERE x >= pg_snapshot_xmax(tick.snap))) THEN
 		PERFORM set_config('synchronous_commit', 'off', true);
-		UPDATE cape.tick SET snap = present, at = clock_timestamp(),
+		UPDATE cape.tick AS last SET snap = present, at = clock_timestamp(),
 			seq = coalesce(pg_sequence_last_value(pg_get_serial_sequence('cape.journal', 'seq')::regclass), 0)
-			WHERE id = tick.id;
+			WHERE last.id = tick.id;
 	END IF;
 END $capebase$;
 CREATE OR REPLACE FUNCTION cape.behind(OUT head bigint, OUT behind boolean) LANGUAGE plpgsql SECURITY DEFINER
