@@ -122,7 +122,11 @@ func (o *eventOutput) open() error {
 	return nil
 }
 
+// unseeing notes that deadlines cannot be set. Only http.ErrNotSupported says so: another error is the connection's own.
 func (o *eventOutput) unseeing(err error) {
+	if !errors.Is(err, http.ErrNotSupported) {
+		return
+	}
 	o.blind = true
 	o.server.blind.Do(func() {
 		o.server.logger.Warn("a middleware's http.ResponseWriter has no Unwrap: clients that stop reading keep their streams", "error", err)

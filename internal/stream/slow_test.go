@@ -192,7 +192,7 @@ func TestResumeAheadOfTheHub(t *testing.T) {
 	start := s.expect("ready").id
 	s.close()
 	b.overflow(2000, "")
-	b.store.hold(false)
+	b.store.hold(false, true)
 	b.store.put(todos, values(1, "alice", "milk", ""))
 	s = b.subscribe("/todo/subscribe", "alice", "Last-Event-ID", start)
 	s.expect("ready")
@@ -202,7 +202,7 @@ func TestResumeAheadOfTheHub(t *testing.T) {
 	b.store.put(todos, values(1, "alice", "bread", ""))
 	s.change("todo", "UPDATE", bread, true)
 	s.close()
-	b.store.hold(false)
+	b.store.hold(false, true)
 	b.store.put(todos, values(1, "alice", "milk", ""))
 	ahead := fmt.Sprintf("v1.e1.%d.%d.%s", b.store.position(), b.store.position()*7, s.last[strings.LastIndexByte(s.last, '.')+1:])
 	s = b.subscribe("/todo/subscribe", "alice", "Last-Event-ID", ahead) // as another node gave it

@@ -52,7 +52,7 @@ func TestSnapshotWhileChangesHaveNoPositions(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	b.store.put(todos, values(1, "alice", "milk", ""))
-	b.store.hold(true)
+	b.store.hold(true, false)
 	b.store.put(todos, values(1, "alice", "bread", "")) // the rows have it
 	b.store.inside = func() { b.store.put(todos, values(3, "alice", "tea", "")) }
 	s := b.subscribe("/todo/subscribe?snapshot=true", "alice")
@@ -73,11 +73,8 @@ func TestSnapshotWhileChangesHaveNoPositions(t *testing.T) {
 func TestSnapshotEndsWithoutChanges(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	b.store.hold(true)
+	b.store.hold(true, true)
 	b.store.put(todos, values(2, "bob", "wine", ""))
-	b.store.mu.Lock()
-	b.store.apart = true
-	b.store.mu.Unlock()
 	s := b.subscribe("/todo/subscribe?snapshot=true", "alice")
 	s.expect("ready")
 	b.store.release()
@@ -207,7 +204,10 @@ func TestSnapshotAndChangesEqualTheTable(t *testing.T) {
 		inside := rapid.IntRange(0, 4).Draw(rt, "writes inside")
 		b.store.inside = func() { w.write(inside) }
 		w.write(rapid.IntRange(0, 10).Draw(rt, "writes before"))
-		b.store.hold(true)
+		hold := func() {
+			b.store.hold(rapid.Bool().Draw(rt, "no positions"), rapid.Bool().Draw(rt, "no publication"))
+		}
+		hold()
 		w.write(rapid.IntRange(0, 4).Draw(rt, "writes without a position"))
 
 		where := visible(auth.With(t.Context(), auth.Identity{ID: "alice"}))
@@ -235,7 +235,7 @@ func TestSnapshotAndChangesEqualTheTable(t *testing.T) {
 				c.apply(s.next())
 				want = b.store.rows(todos, where, b.model[todos]) // a snapshot that begins now writes
 			}
-			b.store.hold(rapid.Bool().Draw(rt, "without positions"))
+			hold()
 		}
 		b.store.release()
 		s.close()

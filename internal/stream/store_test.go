@@ -162,10 +162,10 @@ func (s *store) publish() {
 }
 
 // hold keeps what is committed from getting positions, or from being published; release ends both.
-func (s *store) hold(positions bool) {
+func (s *store) hold(positions, publication bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.held, s.apart = positions, !positions
+	s.held, s.apart = positions, publication
 }
 
 func (s *store) release() {

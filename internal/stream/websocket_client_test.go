@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -27,6 +28,8 @@ type client struct {
 	t    testing.TB
 	conn *websocket.Conn
 	ctx  context.Context
+	// pings counts those that came while a message was awaited.
+	pings *atomic.Int32
 }
 
 func (b *bed) dial(path, token string, headers ...string) *client {
@@ -49,6 +52,11 @@ func (b *bed) tryDial(path, token string, headers ...string) (*client, *http.Res
 	for i := 0; i < len(headers); i += 2 {
 		o.HTTPHeader.Set(headers[i], headers[i+1])
 	}
+	pings := &atomic.Int32{}
+	o.OnPingReceived = func(context.Context, []byte) bool {
+		pings.Add(1)
+		return true
+	}
 	conn, response, err := websocket.Dial(ctx, b.url+path, o)
 	if err != nil {
 		if response == nil {
@@ -60,7 +68,7 @@ func (b *bed) tryDial(path, token string, headers ...string) (*client, *http.Res
 	if got := conn.Subprotocol(); got != subprotocol {
 		b.t.Errorf("subprotocol %q", got)
 	}
-	return &client{b.t, conn, ctx}, response
+	return &client{b.t, conn, ctx, pings}, response
 }
 
 func (c *client) send(text string) {

@@ -282,10 +282,14 @@ func TestWebSocketHeartbeat(t *testing.T) {
 	if m.Type != "cursor" || m.ID != "a" || m.Cursor == "" {
 		t.Fatalf("%+v", m)
 	}
-	// It is not told again: what comes next is the change.
+	// It is not told again: what comes next, after some heartbeats, is the change.
+	next := make(chan message)
+	go func() { next <- c.next() }()
+	pings := c.pings.Load()
+	eventually(t, "heartbeats pass", func() bool { return c.pings.Load() >= pings+5 })
 	b.store.put(todos, values(1, "alice", "milk", ""))
-	if next := c.next(); next.Type != "change" {
-		t.Errorf("%+v", next)
+	if m := <-next; m.Type != "change" {
+		t.Errorf("%+v", m)
 	}
 }
 
