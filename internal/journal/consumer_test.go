@@ -290,7 +290,9 @@ func TestLostConsumerGetsAGap(t *testing.T) {
 		if err := b.Consumer("c", ConsumerOptions{}).Register(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		b.insert(1, 3)
+		b.insert(1, 2)
+		b.all() // PostgreSQL and MySQL prune what they ordered at once
+		b.insert(3, 3)
 		b.all()
 		if n := b.pruneAll(2); n != 2 {
 			t.Fatalf("pruned %d, want 2", n)

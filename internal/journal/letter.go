@@ -58,7 +58,10 @@ func loadRecord(at Mark, doc string) (record, error) {
 
 // setAside makes a dead letter of an entry; the consumer has passed it then.
 func (s *shift) setAside(e *Entry, tries int64, fault error) error {
-	doc, err := s.store(e)
+	// What was found out by so many tries is not forgotten because the program ends now.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.waiting), saveTime)
+	defer cancel()
+	doc, err := s.store(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -87,8 +90,8 @@ func (s *shift) setAside(e *Entry, tries int64, fault error) error {
 
 // store writes an entry as the journal has it. What the journal does not have any more, and the gap of a lost consumer,
 // which it never had, is a gap.
-func (s *shift) store(e *Entry) (string, error) {
-	records, err := s.journal.source.read(s.waiting, e.Position-1, 1)
+func (s *shift) store(ctx context.Context, e *Entry) (string, error) {
+	records, err := s.journal.source.read(ctx, e.Position-1, 1)
 	if err != nil {
 		return "", err
 	}

@@ -10,15 +10,10 @@ import (
 	"github.com/capebase/capebase/internal/dbtest"
 )
 
-// age makes the entries up to a position older, as if they had been written then.
+// age makes the entries up to a position older, as if they had been written then. It knows SQLite's table.
 func (b *bed) age(upTo int64, by time.Duration) {
 	b.t.Helper()
-	switch b.target.Engine {
-	case dbtest.SQLite:
-		b.exec(fmt.Sprintf("UPDATE cape_journal SET at = at - %d WHERE seq <= %d", by.Milliseconds(), upTo))
-	default:
-		b.t.Fatal("how does ", b.target.Engine, " keep times?")
-	}
+	b.exec(fmt.Sprintf("UPDATE cape_journal SET at = at - %d WHERE seq <= %d", by.Milliseconds(), upTo))
 }
 
 // insertRows inserts items by one statement.
@@ -41,6 +36,7 @@ func (b *bed) consumeUpTo(name string, position int64) {
 	b.exec(fmt.Sprintf("UPDATE %s SET %s = %d WHERE %s = '%s'", b.source.name(consumerTable), d.Quote("position"), position, d.Quote("name"), name))
 }
 
+// TestPrune asks what is pruned when; how an engine prunes is its own.
 func TestPrune(t *testing.T) {
 	const day = 24 * time.Hour
 	for name, c := range map[string]struct {

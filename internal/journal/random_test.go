@@ -109,11 +109,9 @@ func TestEntriesMakeTheTables(t *testing.T) {
 			for range rapid.IntRange(1, 8).Draw(rt, "transactions") {
 				transact(rt, b, forms)
 			}
+			b.settle()
 			var entries []Entry
 			for {
-				if err := b.source.advance(t.Context()); err != nil {
-					rt.Fatal(err)
-				}
 				page, err := b.Read(t.Context(), at, 7)
 				if err != nil {
 					rt.Fatal(err)
