@@ -139,6 +139,9 @@ func (f *mysqlFollowed) statements(here string) []string {
 	}
 	for _, p := range clearing {
 		from, where := p.rows(here)
+		if p[0].target == p.last().table {
+			where += " AND NOT (" + f.table.sameKey("c0", "OLD") + ")" // a row that refers to itself is only deleted
+		}
 		lines = append(lines, f.record("U", from, where, append(slices.Clone(deleted), cleared...), f.clearedImage(clearing, here))...)
 		cleared = append(cleared, p.reaches(here))
 	}

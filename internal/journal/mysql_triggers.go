@@ -181,9 +181,15 @@ func (t *mysqlTable) there(row string) string {
 
 // same compares key and bound columns of two rows.
 func (t *mysqlTable) same(a, b string) string {
-	parts := make([]string, 0, len(t.key)+len(t.bound))
-	for _, column := range append(slices.Clone(t.key), t.bound...) {
-		parts = append(parts, a+"."+mysqlQuote(column)+" <=> "+b+"."+mysqlQuote(column))
+	return mysqlSame(a, b, append(slices.Clone(t.key), t.bound...))
+}
+
+func (t *mysqlTable) sameKey(a, b string) string { return mysqlSame(a, b, t.key) }
+
+func mysqlSame(a, b string, columns []string) string {
+	parts := make([]string, len(columns))
+	for i, column := range columns {
+		parts[i] = a + "." + mysqlQuote(column) + " <=> " + b + "." + mysqlQuote(column)
 	}
 	return strings.Join(parts, " AND ")
 }
