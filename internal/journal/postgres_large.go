@@ -76,15 +76,9 @@ func (s *postgresSource) part(ctx context.Context, c *sqldriver.Conn, ticks []po
 			return nil, false, err
 		}
 		wanted := min(end, p.end) - position
-		if int64(len(more)) != wanted {
-			if there, err := s.has(ctx, c, before); err != nil || !there {
-				return nil, false, err
-			}
+		if int64(len(more)) != wanted { // pruned, or deleted by hand since the layout was read
 			s.forget(tick)
-			for int64(len(more)) < wanted { // deleted by hand
-				more = append(more, postgresHole(tick))
-			}
-			more = more[:wanted]
+			return nil, false, nil
 		}
 		rows = append(rows, more...)
 		position += wanted
@@ -148,12 +142,12 @@ func (s *postgresSource) within(ctx context.Context, c *sqldriver.Conn, tick *po
 		first := min(after-p.start, int64(len(rows)))
 		return rows[first:min(first+limit, int64(len(rows)))], err
 	}
-	if seq, ok := s.pageEnd(Mark{after, tick.nonce}); ok {
+	if seq, ok := s.pageEnd(Mark{after, tick.nonce}); ok && after > p.start {
 		rows, err = s.rows(ctx, c, postgresEntry+"WHERE xid = $1::text::xid8 AND seq > $2::bigint ORDER BY seq LIMIT $3::bigint", arguments(xid, seq, limit))
 	} else {
 		rows, err = s.rows(ctx, c, postgresEntry+"WHERE xid = $1::text::xid8 ORDER BY seq OFFSET $2::bigint LIMIT $3::bigint", arguments(xid, after-p.start, limit))
 	}
-	if err != nil || int64(len(rows)) < limit {
+	if err != nil || int64(len(rows)) < limit || after+limit == p.end {
 		return rows, err
 	}
 	s.mu.Lock()

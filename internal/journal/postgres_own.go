@@ -47,25 +47,25 @@ const postgresAdvance = `CREATE OR REPLACE FUNCTION cape.advance(teller text) RE
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $capebase$
 DECLARE
-	tick cape.tick; present pg_snapshot; entries bigint;
+	newest cape.tick; present pg_snapshot; entries bigint;
 BEGIN
 	PERFORM pg_advisory_xact_lock(` + postgresAdvanceLock + `);
-	SELECT * INTO STRICT tick FROM cape.tick ORDER BY id DESC LIMIT 1;
+	SELECT * INTO STRICT newest FROM cape.tick ORDER BY id DESC LIMIT 1;
 	SELECT pg_current_snapshot(),
-		(SELECT count(*) FROM cape.journal WHERE xid >= pg_snapshot_xmax(tick.snap)) +
-		(SELECT count(*) FROM cape.journal WHERE xid = ANY (ARRAY(SELECT x FROM pg_snapshot_xip(tick.snap) AS x
+		(SELECT count(*) FROM cape.journal WHERE xid >= pg_snapshot_xmax(newest.snap)) +
+		(SELECT count(*) FROM cape.journal WHERE xid = ANY (ARRAY(SELECT x FROM pg_snapshot_xip(newest.snap) AS x
 			WHERE pg_visible_in_snapshot(x, pg_current_snapshot()))))
 		INTO present, entries;
 	IF entries > 0 THEN
-		INSERT INTO cape.tick (id, snap, pos_hi, nonce, at, seq) VALUES (tick.id + 1, present, tick.pos_hi + entries,
+		INSERT INTO cape.tick (id, snap, pos_hi, nonce, at, seq) VALUES (newest.id + 1, present, newest.pos_hi + entries,
 			hashtextextended(gen_random_uuid()::text, 0), clock_timestamp(),
 			` + postgresLastSeq + `);
-		PERFORM pg_notify('` + postgresChannel + `', (tick.pos_hi + entries) || ' ' || teller);
+		PERFORM pg_notify('` + postgresChannel + `', (newest.pos_hi + entries) || ' ' || teller);
 	ELSIF ` + postgresStale + ` THEN
 		PERFORM set_config('synchronous_commit', 'off', true);
 		UPDATE cape.tick AS last SET snap = present, at = clock_timestamp(),
 			seq = ` + postgresLastSeq + `
-			WHERE last.id = tick.id;
+			WHERE last.id = newest.id;
 	END IF;
 END $capebase$`
 
@@ -73,20 +73,20 @@ END $capebase$`
 const postgresLastSeq = `coalesce(pg_sequence_last_value(pg_get_serial_sequence('cape.journal', 'seq')::regclass), 0)`
 
 // postgresStale tells that transactions may have written entries since the tick, or before it, that are not committed.
-const postgresStale = `tick.at < clock_timestamp() - interval '1 second' AND (tick.seq < ` + postgresLastSeq + `
-		OR EXISTS (SELECT FROM pg_snapshot_xip(present) AS x WHERE x >= pg_snapshot_xmax(tick.snap)))`
+const postgresStale = `newest.at < clock_timestamp() - interval '1 second' AND (newest.seq < ` + postgresLastSeq + `
+		OR EXISTS (SELECT FROM pg_snapshot_xip(present) AS x WHERE x >= pg_snapshot_xmax(newest.snap)))`
 
 // postgresBehind tells the head, and whether advance has something to do.
 const postgresBehind = `CREATE OR REPLACE FUNCTION cape.behind(OUT head bigint, OUT behind boolean) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $capebase$
 DECLARE
-	tick cape.tick; present pg_snapshot := pg_current_snapshot();
+	newest cape.tick; present pg_snapshot := pg_current_snapshot();
 BEGIN
-	SELECT * INTO STRICT tick FROM cape.tick ORDER BY id DESC LIMIT 1;
-	head := tick.pos_hi;
-	behind := EXISTS (SELECT FROM cape.journal WHERE xid >= pg_snapshot_xmax(tick.snap))
-		OR EXISTS (SELECT FROM cape.journal WHERE xid = ANY (ARRAY(SELECT x FROM pg_snapshot_xip(tick.snap) AS x
+	SELECT * INTO STRICT newest FROM cape.tick ORDER BY id DESC LIMIT 1;
+	head := newest.pos_hi;
+	behind := EXISTS (SELECT FROM cape.journal WHERE xid >= pg_snapshot_xmax(newest.snap))
+		OR EXISTS (SELECT FROM cape.journal WHERE xid = ANY (ARRAY(SELECT x FROM pg_snapshot_xip(newest.snap) AS x
 			WHERE pg_visible_in_snapshot(x, present))))
 		OR ` + postgresStale + `;
 END $capebase$`

@@ -15,44 +15,44 @@ CREATE OR REPLACE FUNCTION cape.advance(teller text) RETURNS void LANGUAGE plpgs
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $capebase$
 DECLARE
-	tick cape.tick; present pg_snapshot; entries bigint;
+	newest cape.tick; present pg_snapshot; entries bigint;
 BEGIN
 	PERFORM pg_advisory_xact_lock(4846523847521106);
-	SELECT * INTO STRICT tick FROM cape.tick ORDER BY id DESC LIMIT 1;
+	SELECT * INTO STRICT newest FROM cape.tick ORDER BY id DESC LIMIT 1;
 	SELECT pg_current_snapshot(),
-		(SELECT count(*) FROM cape.journal WHERE xid >= pg_snapshot_xmax(tick.snap)) +
-		(SELECT count(*) FROM cape.journal WHERE xid = ANY (ARRAY(SELECT x FROM pg_snapshot_xip(tick.snap) AS x
+		(SELECT count(*) FROM cape.journal WHERE xid >= pg_snapshot_xmax(newest.snap)) +
+		(SELECT count(*) FROM cape.journal WHERE xid = ANY (ARRAY(SELECT x FROM pg_snapshot_xip(newest.snap) AS x
 			WHERE pg_visible_in_snapshot(x, pg_current_snapshot()))))
 		INTO present, entries;
 	IF entries > 0 THEN
-		INSERT INTO cape.tick (id, snap, pos_hi, nonce, at, seq) VALUES (tick.id + 1, present, tick.pos_hi + entries,
+		INSERT INTO cape.tick (id, snap, pos_hi, nonce, at, seq) VALUES (newest.id + 1, present, newest.pos_hi + entries,
 			hashtextextended(gen_random_uuid()::text, 0), clock_timestamp(),
 			coalesce(pg_sequence_last_value(pg_get_serial_sequence('cape.journal', 'seq')::regclass), 0));
-		PERFORM pg_notify('capebase_journal', (tick.pos_hi + entries) || ' ' || teller);
-	ELSIF tick.at < clock_timestamp() - interval '1 second' AND (tick.seq < coalesce(pg_sequence_last_value(pg_get_serial_sequence('cape.journal', 'seq')::regclass), 0)
-		OR EXISTS (SELECT FROM pg_snapshot_xip(present) AS x WHERE x >= pg_snapshot_xmax(tick.snap))) THEN
+		PERFORM pg_notify('capebase_journal', (newest.pos_hi + entries) || ' ' || teller);
+	ELSIF newest.at < clock_timestamp() - interval '1 second' AND (newest.seq < coalesce(pg_sequence_last_value(pg_get_serial_sequence('cape.journal', 'seq')::regclass), 0)
+		OR EXISTS (SELECT FROM pg_snapshot_xip(present) AS x WHERE x >= pg_snapshot_xmax(newest.snap))) THEN
 		PERFORM set_config('synchronous_commit', 'off', true);
 		UPDATE cape.tick AS last SET snap = present, at = clock_timestamp(),
 			seq = coalesce(pg_sequence_last_value(pg_get_serial_sequence('cape.journal', 'seq')::regclass), 0)
-			WHERE last.id = tick.id;
+			WHERE last.id = newest.id;
 	END IF;
 END $capebase$;
 CREATE OR REPLACE FUNCTION cape.behind(OUT head bigint, OUT behind boolean) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $capebase$
 DECLARE
-	tick cape.tick; present pg_snapshot := pg_current_snapshot();
+	newest cape.tick; present pg_snapshot := pg_current_snapshot();
 BEGIN
-	SELECT * INTO STRICT tick FROM cape.tick ORDER BY id DESC LIMIT 1;
-	head := tick.pos_hi;
-	behind := EXISTS (SELECT FROM cape.journal WHERE xid >= pg_snapshot_xmax(tick.snap))
-		OR EXISTS (SELECT FROM cape.journal WHERE xid = ANY (ARRAY(SELECT x FROM pg_snapshot_xip(tick.snap) AS x
+	SELECT * INTO STRICT newest FROM cape.tick ORDER BY id DESC LIMIT 1;
+	head := newest.pos_hi;
+	behind := EXISTS (SELECT FROM cape.journal WHERE xid >= pg_snapshot_xmax(newest.snap))
+		OR EXISTS (SELECT FROM cape.journal WHERE xid = ANY (ARRAY(SELECT x FROM pg_snapshot_xip(newest.snap) AS x
 			WHERE pg_visible_in_snapshot(x, present))))
-		OR tick.at < clock_timestamp() - interval '1 second' AND (tick.seq < coalesce(pg_sequence_last_value(pg_get_serial_sequence('cape.journal', 'seq')::regclass), 0)
-		OR EXISTS (SELECT FROM pg_snapshot_xip(present) AS x WHERE x >= pg_snapshot_xmax(tick.snap)));
+		OR newest.at < clock_timestamp() - interval '1 second' AND (newest.seq < coalesce(pg_sequence_last_value(pg_get_serial_sequence('cape.journal', 'seq')::regclass), 0)
+		OR EXISTS (SELECT FROM pg_snapshot_xip(present) AS x WHERE x >= pg_snapshot_xmax(newest.snap)));
 END $capebase$;
 INSERT INTO cape.meta (key, value) VALUES ('journal.format', '1') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
-INSERT INTO cape.meta (key, value) VALUES ('journal.epoch', '22a5d9f6571d44ec') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+INSERT INTO cape.meta (key, value) VALUES ('journal.epoch', '7ef399fa1ceb9fc9') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
 CREATE OR REPLACE FUNCTION cape."record public.items"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $capebase$ /* capebase journal 1 {"columns":["id","name","count"],"secret":["token"],"shape":"key [\"id\"]"} */
