@@ -118,25 +118,25 @@ func TestSnapshotsHandOverUnderLoad(t *testing.T) {
 		delivered := b.tail(0)
 		stop := b.load(4)
 		type reader struct {
-			*ledger
-			Snapshot
+			made *ledger
+			from Snapshot
 		}
 		var readers []*reader
 		for range 40 {
-			r := &reader{ledger: newLedger(t, 0)}
+			r := &reader{made: newLedger(t, 0)}
 			var err error
-			r.Snapshot, err = b.Snapshot(t.Context(), func(ctx context.Context, c *sqldriver.Conn) error {
+			r.from, err = b.Snapshot(t.Context(), func(ctx context.Context, c *sqldriver.Conn) error {
 				rows, err := b.rowsOn(ctx, c, 0)
 				for _, row := range rows {
 					row[3] = predicate.Value{} // secret
-					r.rows[fmt.Sprintf("0[%d]", row[0].Int())] = row
+					r.made.rows[fmt.Sprintf("0[%d]", row[0].Int())] = row
 				}
 				return err
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.ledger.position = r.Snapshot.Position
+			r.made.position = r.from.Position
 			readers = append(readers, r)
 			for range 50 {
 				next(t, delivered)
@@ -146,16 +146,16 @@ func TestSnapshotsHandOverUnderLoad(t *testing.T) {
 		for _, e := range b.all() {
 			for _, r := range readers {
 				switch {
-				case e.Position <= r.Snapshot.Position:
-				case r.Sees(e.Position, e.Source):
-					r.ledger.position++
+				case e.Position <= r.from.Position:
+				case r.from.Sees(e.Position, e.Source):
+					r.made.position++
 				default:
-					r.add(&e)
+					r.made.add(&e)
 				}
 			}
 		}
 		for _, r := range readers {
-			r.compare(b)
+			r.made.compare(b)
 		}
 	})
 }
