@@ -77,6 +77,8 @@ func TestCatchUpTakesOnlyAsMuchAsFits(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	text := strings.Repeat("x", 10_000)
+	b.store.hub = hub.New(hub.Options{Ring: 4}) // so that most is in the journal only
+	b.hub.Store(b.store.hub)
 	c, f := b.step("alice")
 	for i := range 100 {
 		b.store.put(todos, values(i+1, "alice", text, ""))
