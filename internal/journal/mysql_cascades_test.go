@@ -2,11 +2,13 @@ package journal
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -161,7 +163,16 @@ func TestMySQLRefusesWhatNoTriggerCanFollow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := cascadeBed(t)
+			entries := b.tail(0)
+			b.exec("INSERT INTO branches (id) VALUES (1)")
+			next(t, entries)
 			b.exec(c.statement)
+			began, looks := time.Now(), 5*b.mysql().times.look
+			for id := 2; time.Since(began) < looks; id++ { // the tailer sees it, and goes on
+				b.exec(fmt.Sprintf("INSERT INTO branches (id) VALUES (%d)", id))
+				for e := next(t, entries); e.Key != fmt.Sprintf("[%d]", id); e = next(t, entries) { // there may be a gap before
+				}
+			}
 			if err := b.Install(t.Context()); err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v, want %q", err, c.says)
 			}

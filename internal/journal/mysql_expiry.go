@@ -49,7 +49,7 @@ func (q *mysqlSequence) horizon(ctx context.Context) (dead func(now int64) int64
 }
 
 // oldest is when the oldest transaction that is open began, in microseconds since 1970: in whole seconds, and never
-// later than now. Only those count that hold locks: who has an id of the journal has changed or locked a row before. The question is asked in a transaction that must find itself in the answer, which is cached by the
+// later than now; 0 is that there is no telling this time. Only those count that hold locks: who has an id of the journal has changed or locked a row before. The question is asked in a transaction that must find itself in the answer, which is cached by the
 // server: an answer that is too old, or cut short, tells nothing. Times of that table are the server's local ones or the
 // session's; what counts is their distance to the asking transaction's.
 func (q *mysqlSequence) oldest(ctx context.Context) (at int64, err error) {
@@ -60,7 +60,6 @@ func (q *mysqlSequence) oldest(ctx context.Context) (at int64, err error) {
 			"TIMESTAMPDIFF(SECOND, " + mine + ", CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM')), "
 		fresh = 2 // seconds
 	)
-	at = -1
 	err = q.source.db.Snapshot(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		if _, err := number(ctx, c, begin); err != nil { // now there is a transaction
 			return err
@@ -73,7 +72,7 @@ func (q *mysqlSequence) oldest(ctx context.Context) (at int64, err error) {
 			return nil
 		})
 	})
-	if err != nil && strings.Contains(err.Error(), "Error 1227 ") || err == nil && at < 0 {
+	if err != nil && strings.Contains(err.Error(), "Error 1227 ") {
 		return 0, errUnknownTransactions
 	}
 	return at, err
@@ -102,31 +101,55 @@ func (q *mysqlSequence) expire(ctx context.Context, c *sqldriver.Conn, next *mys
 	return some, nil
 }
 
-// alive returns the holes in which there is a row that is not committed.
+// alive returns the parts of holes in which there is a row that is not committed.
 func (q *mysqlSequence) alive(ctx context.Context, c *sqldriver.Conn, holes []hole) ([]hole, error) {
-	err := q.vacant(ctx, c, holes)
+	err := q.vacant(ctx, c, rangesOf(holes))
 	if err == nil || !errors.Is(err, errOccupied) {
 		return nil, err
 	}
-	if len(holes) == 1 {
+	var first, second []hole
+	switch h := holes[0]; {
+	case len(holes) > 1:
+		first, second = holes[:len(holes)/2], holes[len(holes)/2:]
+	case h.low < h.high:
+		middle := h.low + (h.high-h.low)/2
+		first, second = []hole{{idRange{h.low, middle}, h.seen}}, []hole{{idRange{middle + 1, h.high}, h.seen}}
+	default:
 		return holes, nil
 	}
-	half := len(holes) / 2
-	first, err := q.alive(ctx, c, holes[:half])
-	if err != nil {
+	if first, err = q.alive(ctx, c, first); err != nil {
 		return nil, err
 	}
-	second, err := q.alive(ctx, c, holes[half:])
-	return append(first, second...), err
+	second, err = q.alive(ctx, c, second)
+	return append(slices.Clone(first), second...), err
 }
 
-func (q *mysqlSequence) vacant(ctx context.Context, c *sqldriver.Conn, holes []hole) error {
-	where, args := mysqlWithin(rangesOf(holes))
-	err := each(ctx, c, "SELECT `id` FROM cape_journal WHERE "+where+" FOR UPDATE NOWAIT", args, func([]driver.Value) error {
+// vacant locks what is in holes, and gives up where another transaction has. Ids by themselves are better than ranges,
+// whose end may be locked with the row after it, which is of no interest.
+func (q *mysqlSequence) vacant(ctx context.Context, c *sqldriver.Conn, holes idSet) error {
+	where, args := mysqlWithin(holes)
+	if holes.count() <= mysqlRanges {
+		where, args = mysqlAmong(holes)
+	}
+	err := each(ctx, c, "SELECT `id` FROM cape_journal FORCE INDEX (PRIMARY) WHERE "+where+" FOR UPDATE NOWAIT", args, func([]driver.Value) error {
 		return errOccupied // it has just been committed
 	})
 	if err != nil && q.source.db.Dialect().Classify(err).Class == engine.Busy {
 		return errOccupied
 	}
 	return err
+}
+
+// mysqlAmong is mysqlWithin with the ids of a small set one by one.
+func mysqlAmong(s idSet) (where string, args []driver.NamedValue) {
+	var values []driver.Value
+	s.each(0, func(id int64) bool {
+		values = append(values, id)
+		return true
+	})
+	size := mysqlSize(len(values))
+	for len(values) < size {
+		values = append(values, values[len(values)-1])
+	}
+	return "`id` IN (" + strings.Repeat("?, ", size-1) + "?)", arguments(values...)
 }

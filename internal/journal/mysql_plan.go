@@ -21,7 +21,7 @@ func (s *mysqlSource) plan(ctx context.Context, c *sqldriver.Conn) (*plan, error
 		return nil, err
 	}
 	if err := server.refuse(); err != nil {
-		return nil, err
+		return nil, &refusedError{err}
 	}
 	all, err := s.catalogue(ctx, c)
 	if err != nil {
@@ -173,10 +173,31 @@ func (w *mysqlPlanner) table(ctx context.Context, c *sqldriver.Conn, t *table) e
 		wanted.signature = installed.merge(wanted.signature, wanted.has)
 		wanted.Shape = wanted.shape(wanted.signature)
 	} else if w.journaled(wanted.recorded) {
+		if err := w.visible(ctx, c, triggers); err != nil {
+			return err
+		}
 		w.gaps = append(w.gaps, wanted.recorded)
 	}
 	w.replace(wanted.quoted(), wanted.schema, triggers, wanted.triggers(), whole)
 	return nil
+}
+
+// visible tells a table whose triggers are gone from one whose triggers this user may not see.
+func (w *mysqlPlanner) visible(ctx context.Context, c *sqldriver.Conn, found []mysqlInstalled) error {
+	if len(found) > 0 {
+		return nil
+	}
+	able := false
+	err := each(ctx, c, "SHOW GRANTS", nil, func(row []driver.Value) error {
+		grant := strings.ToUpper(textOf(row[0]))
+		// What a role may do is not always said.
+		able = able || strings.Contains(grant, "TRIGGER") || strings.Contains(grant, "ALL PRIVILEGES") || !strings.Contains(grant, " ON ")
+		return nil
+	})
+	if err == nil && !able {
+		err = fmt.Errorf("this user may not see triggers, and so not whether those of the journal are there: GRANT TRIGGER ON %s.* TO it", mysqlQuote(w.all.home))
+	}
+	return err
 }
 
 // replace drops triggers and makes others. Where they work, nobody writes to the table in between.
@@ -241,7 +262,7 @@ func (w *mysqlPlanner) follow(ctx context.Context, c *sqldriver.Conn) error {
 		}
 		paths, err := mysqlPaths(name, w.all.keys)
 		if err != nil {
-			return fmt.Errorf("table %s: %w", t.name, err)
+			return &refusedError{fmt.Errorf("table %s: %w", t.name, err)}
 		}
 		if !w.cascades {
 			continue

@@ -69,8 +69,9 @@ func (s *mysqlSource) exclusive(ctx context.Context, fn func(ctx context.Context
 		if got != 1 {
 			return fmt.Errorf("another process has been migrating for %v", mysqlLockWait)
 		}
-		// A trigger keeps the mode in which it was made.
-		if _, err := c.Exec(ctx, "SET SESSION sql_mode = 'STRICT_TRANS_TABLES'", nil); err != nil {
+		// A trigger keeps the mode in which it was made. DDL that waits for a transaction makes all others wait, too: it
+		// gives up before long.
+		if _, err := c.Exec(ctx, "SET SESSION sql_mode = 'STRICT_TRANS_TABLES', SESSION lock_wait_timeout = 20", nil); err != nil {
 			return err
 		}
 		err = fn(ctx, c)

@@ -249,16 +249,22 @@ func rangesOf(holes []hole) idSet {
 
 // mysqlWithin is a condition for ids in a set of at most mysqlRanges ranges, in one of a few texts: each is prepared once.
 func mysqlWithin(s idSet) (where string, args []driver.NamedValue) {
-	size := 1
-	for size < len(s) {
-		size *= 4
-	}
+	size := mysqlSize(len(s))
 	values := make([]driver.Value, 0, 2*size)
 	for i := range size {
 		r := s[min(i, len(s)-1)]
 		values = append(values, r.low, r.high)
 	}
 	return "(" + strings.Repeat("`id` BETWEEN ? AND ? OR ", size-1) + "`id` BETWEEN ? AND ?)", arguments(values...)
+}
+
+// mysqlSize is how many placeholders serve for so many values.
+func mysqlSize(n int) int {
+	size := 1
+	for size < n {
+		size *= 4
+	}
+	return size
 }
 
 // insert writes a tick; done is false when another process has written one.

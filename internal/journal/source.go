@@ -19,7 +19,7 @@ type source interface {
 	exclusive(ctx context.Context, fn func(ctx context.Context, c *sqldriver.Conn) error) error
 
 	// plan compares what is installed with what the tables need. It reads catalogues and changes nothing. A published
-	// table that does not exist yet is planned from its model alone.
+	// table that does not exist yet is planned from its model alone. What the triggers could not follow is a *refusedError.
 	plan(ctx context.Context, c *sqldriver.Conn) (*plan, error)
 
 	// gap returns a statement that writes a gap entry for the table's recorded name; "" is all tables.
@@ -85,6 +85,11 @@ type plan struct {
 	gaps     []string
 	warnings []string // what the log should say, with the fix
 }
+
+// refusedError is an error of plan that lasts until somebody changes the schema or the server.
+type refusedError struct{ error }
+
+func (e *refusedError) Unwrap() error { return e.error }
 
 // record is a journal entry as a source reads it, before its images are decoded.
 type record struct {

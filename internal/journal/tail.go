@@ -141,7 +141,12 @@ func (t *tailer) verify(ctx context.Context) error {
 		return ErrReplaced
 	}
 	statements, err := t.Statements(ctx)
+	var refused *refusedError
 	switch {
+	case errors.As(err, &refused):
+		// What can be read is delivered all the same.
+		t.log.ErrorContext(ctx, "journal: some changes are not recorded any more", "error", err)
+		t.unsound = false
 	case err != nil:
 		return err
 	case len(statements) == 0:
