@@ -20,7 +20,7 @@ func (c *Cape) newStreams(all []*published, stores []*store.Store) {
 	options := stream.Options{
 		Hub: c.hub, Journal: &streamJournal{Journal: c.journal, stores: stores}, Logger: c.config.Logger, Origins: c.config.Origins,
 		Authenticate: c.authenticateAgain,
-		Limits:       stream.Limits{Streams: limits.Streams, StreamsEach: limits.StreamsEach, Drain: limits.Shutdown},
+		Limits:       stream.Limits{Streams: limits.Streams, StreamsEach: limits.StreamsEach, Drain: limits.Shutdown / 2},
 	}
 	for table, p := range all {
 		if p.options.routes&Subscribe == 0 {

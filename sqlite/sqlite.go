@@ -116,7 +116,7 @@ func open(ctx context.Context, s settings) (*engine.Backend, error) {
 	return &engine.Backend{
 		Dialect: dialect{},
 		Writer:  writer, Reader: reader,
-		Writers: 1, Readers: max(4, 2*runtime.NumCPU()),
+		Writers: 1, Readers: max(8, 2*runtime.NumCPU()),
 		BeginRead: "BEGIN", BeginWrite: "BEGIN IMMEDIATE",
 		Embedded: true,
 		Refresh:  "SELECT 1 FROM sqlite_schema LIMIT 1",

@@ -107,7 +107,7 @@ func openSQLite(path string) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	read, err := openFile(path, max(4, 2*runtime.NumCPU()), append(pragmas, "query_only(on)"))
+	read, err := openFile(path, max(8, 2*runtime.NumCPU()), append(pragmas, "query_only(on)"))
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
