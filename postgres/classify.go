@@ -29,6 +29,8 @@ func (dialect) Classify(err error) engine.Failure {
 		return engine.Failure{Class: engine.Cut}
 	case errors.Is(err, driver.ErrBadConn), errors.As(err, &network), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return engine.Failure{Class: engine.Down}
+	case pgconn.SafeToRetry(err): // the connection was closed before
+		return engine.Failure{Class: engine.Down}
 	case err != nil && strings.Contains(err.Error(), "failed to encode args["): // pgx has no type for it
 		return engine.Failure{Class: engine.TooLong}
 	}

@@ -116,42 +116,55 @@ func (s *postgresSource) planTable(ctx context.Context, c *sqldriver.Conn, p *pl
 	if err != nil {
 		return err
 	}
-	var installed *signature
-	alike := true
 	for i := range d.relations {
 		for _, trigger := range d.relations[i].triggers {
-			sig, ok := parseSignature(trigger.source)
-			if !ok {
-				continue
-			}
-			if sig.format > format {
+			if sig, ok := parseSignature(trigger.source); ok && sig.format > format {
 				return nil // a newer program's affair
 			}
-			if installed == nil {
-				installed = &sig
-			}
-			alike = alike && sig.format == installed.format && sig.covers(*installed) && installed.covers(sig)
 		}
 	}
+	installed, whole, err := s.installed(ctx, c, d)
+	if err != nil {
+		return err
+	}
 	missing, gap := d.repair()
-	recording := installed != nil && installed.format == format
-	if recording {
+	if installed != nil {
 		if withheld := installed.withheld(d.signature); len(withheld) > 0 {
-			p.warnings = append(p.warnings, fmt.Sprintf("table %s: another build made %s secret, and so they stay out of the journal; to change that: DROP FUNCTION %s CASCADE, and start again",
-				d.quoted(), strings.Join(withheld, ", "), d.function("record")+"()"))
+			p.warnings = append(p.warnings, fmt.Sprintf("table %s: another build made %s secret, and so they stay out of the journal; to change that: DROP FUNCTION %s() CASCADE, and start again",
+				d.quoted(), strings.Join(withheld, ", "), d.function("record")))
 		}
 	}
 	if gap && journaled {
 		p.gaps = append(p.gaps, d.recorded)
 	}
-	if !recording || !alike || !d.covered(*installed) {
-		if recording {
+	if !whole || !d.covered(*installed) {
+		if installed != nil {
 			d.signature = installed.merge(d.signature, d.has)
 		}
 		p.statements = append(p.statements, d.functions()...)
 	}
 	p.statements = append(p.statements, missing...)
 	return nil
+}
+
+// installed returns the signature of the table's functions, where there is one; whole tells that both are there, and alike.
+func (s *postgresSource) installed(ctx context.Context, c *sqldriver.Conn, d *postgresDescription) (installed *signature, whole bool, err error) {
+	found := 0
+	query := "SELECT p.prosrc FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace " +
+		"WHERE n.nspname = 'cape' AND p.proname IN ($1::text, $2::text) ORDER BY p.proname"
+	err = each(ctx, c, query, arguments(d.functionName("record"), d.functionName("truncate")), func(row []driver.Value) error {
+		sig, ok := parseSignature(textOf(row[0]))
+		switch {
+		case !ok || sig.format != format:
+		case installed == nil:
+			installed = &sig
+			found++
+		case sig.covers(*installed) && installed.covers(sig):
+			found++
+		}
+		return nil
+	})
+	return installed, found == 2, err
 }
 
 // postgresDescription is a table with what decides about its triggers.

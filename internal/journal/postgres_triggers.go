@@ -52,13 +52,17 @@ func (t *postgresTable) quoted() string { return postgresQuote(t.schema) + "." +
 
 // function is the quoted name of one of the table's functions.
 func (t *postgresTable) function(does string) string {
+	return "cape." + postgresQuote(t.functionName(does))
+}
+
+func (t *postgresTable) functionName(does string) string {
 	const longest = 63
 	name := does + " " + t.schema + "." + t.name
 	if len(name) > longest {
 		sum := sha256.Sum256([]byte(name))
 		name = strings.ToValidUTF8(name[:longest-17], "") + " " + hex.EncodeToString(sum[:8])
 	}
-	return "cape." + postgresQuote(name)
+	return name
 }
 
 func (t *postgresTable) define(does, settings, body string) string {
