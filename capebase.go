@@ -97,7 +97,7 @@ func (c *Cape) connect() (err error) {
 	}
 	c.db, err = sqldriver.Open(c.backend, sqldriver.Options{
 		Logger: cfg.Logger, WriteWait: cfg.Limits.WriteWait,
-		Begin: c.stamp.Begin, Commit: c.stamp.Commit, After: c.wake,
+		Frame: c.stamp.Frame, Begin: c.stamp.Begin, Commit: c.stamp.Commit, After: c.wake,
 	})
 	if err != nil {
 		return err

@@ -77,7 +77,7 @@ func open(t testing.TB, target dbtest.Target, o Options, models ...*model.Model)
 	}
 	var b bed
 	db, err := sqldriver.Open(backend, sqldriver.Options{
-		Logger: logger(t), Begin: stamp.Begin, Commit: stamp.Commit,
+		Logger: logger(t), Frame: stamp.Frame, Begin: stamp.Begin, Commit: stamp.Commit,
 		After: func(context.Context) {
 			if b.Journal != nil {
 				b.Wake()

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"database/sql/driver"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -237,11 +238,31 @@ func mysqlSeconds(text string) (driver.Value, error) {
 	return time.Unix(seconds, nanoseconds).UTC(), nil
 }
 
-// mysqlStamp sets what the triggers write into each entry. Each transaction sets it anew, and clears it before its
-// commit: what follows on the connection is not the actor's.
+// mysqlStamp sets what the triggers write into each entry. It is cleared with the end of the transaction: what follows
+// on the connection is not the actor's.
 type mysqlStamp struct{}
 
+const mysqlUnstamp = "@cape_actor = NULL, @cape_tx = NULL"
+
+// frame begins a transaction with the statement that sets the actor, and ends it with the one that clears it: to set
+// autocommit commits. The text holds no quote and no backslash of others, whatever sql_mode makes of these.
+func (mysqlStamp) frame(actor string) sqldriver.Frame {
+	value := "NULL"
+	if actor != "" {
+		value = "_utf8mb4 x'" + hex.EncodeToString([]byte(actor)) + "'"
+	}
+	return sqldriver.Frame{
+		Begin:    "SET @cape_actor = " + value + ", @cape_tx = '" + rand.Text() + "', autocommit = 0",
+		Commit:   "SET autocommit = 1, " + mysqlUnstamp,
+		Rollback: []string{"ROLLBACK", "SET autocommit = 1, " + mysqlUnstamp},
+	}
+}
+
+// begin is for transactions that have no frame.
 func (mysqlStamp) begin(ctx context.Context, c *sqldriver.Conn, actor string) error {
+	if c.Framed() {
+		return nil
+	}
 	var value driver.Value
 	if actor != "" {
 		value = actor
@@ -251,6 +272,9 @@ func (mysqlStamp) begin(ctx context.Context, c *sqldriver.Conn, actor string) er
 }
 
 func (mysqlStamp) commit(ctx context.Context, c *sqldriver.Conn) error {
-	_, err := c.Exec(ctx, "SET @cape_actor = NULL, @cape_tx = NULL", nil)
+	if c.Framed() {
+		return nil
+	}
+	_, err := c.Exec(ctx, "SET "+mysqlUnstamp, nil)
 	return err
 }

@@ -27,6 +27,13 @@ type stamper interface {
 	commit(ctx context.Context, c *sqldriver.Conn) error
 }
 
+// framer is a stamper that can do without round trips of its own.
+type framer interface {
+	stamper
+	// frame is for a transaction with the actor's JSON; begin and commit are called in it all the same.
+	frame(actor string) sqldriver.Frame
+}
+
 // NewStamp returns a Stamp for the engine of the name.
 func NewStamp(engine string) (*Stamp, error) {
 	switch engine {
@@ -39,6 +46,19 @@ func NewStamp(engine string) (*Stamp, error) {
 	default:
 		return nil, fmt.Errorf("journal: no stamp for the engine %s", engine)
 	}
+}
+
+// Frame is for sqldriver.Options.Frame.
+func (s *Stamp) Frame(ctx context.Context) (sqldriver.Frame, error) {
+	f, ok := s.actor.(framer)
+	if !ok || !s.ready.Load() {
+		return sqldriver.Frame{}, nil
+	}
+	actor, err := actorOf(ctx)
+	if err != nil {
+		return sqldriver.Frame{}, fmt.Errorf("journal: note the actor: %w", err)
+	}
+	return f.frame(actor), nil
 }
 
 // Begin is for sqldriver.Options.Begin.

@@ -26,6 +26,7 @@ type Conn struct {
 	writes   bool // it may change something
 	begun    bool // a transaction is open
 	inDriver driver.Tx
+	frame    Frame // of the transaction, where it has one
 	lifetime *lifetime
 
 	// The following are touched by whoever has the connection's turn.
@@ -166,6 +167,9 @@ func (c *Conn) usable() error {
 
 // Fail spoils the Conn's transaction: all later statements and its commit return err. The first failure stays.
 func (c *Conn) Fail(err error) { c.failure.CompareAndSwap(nil, &err) }
+
+// Framed tells whether a Frame began the transaction.
+func (c *Conn) Framed() bool { return c.frame.Begin != "" }
 
 // InTransaction tells whether the Conn is in a transaction that its owner will commit or roll back.
 func (c *Conn) InTransaction() bool { return c.begun && c.writes }

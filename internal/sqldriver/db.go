@@ -40,6 +40,9 @@ type Options struct {
 	// Snapshots makes each View one REPEATABLE READ transaction on engines where it would be plain statements.
 	Snapshots bool
 
+	// Frame, where it is set, is asked for the statements that begin and end a transaction that may write and wants no
+	// isolation level of its own. What Begin and Commit would take round trips for can go along with them.
+	Frame func(ctx context.Context) (Frame, error)
 	// Begin is called in each new transaction that may write, right after its BEGIN; an error rolls it back. With Begin,
 	// Commit or a Guarded.Check set, a single changing statement through SQL gets a transaction of its own. The context
 	// is the call's, and joins the transaction.
@@ -52,6 +55,13 @@ type Options struct {
 	Guard Guard
 	// Observe is told of each statement once it is done and its rows are read.
 	Observe func(ctx context.Context, s Statement)
+}
+
+// Frame is the statements that begin and end a transaction, without arguments. After Commit, and after the statements
+// of Rollback, the connection must be as it was before Begin. The zero Frame stands for the driver's own.
+type Frame struct {
+	Begin, Commit string
+	Rollback      []string
 }
 
 // Guard limits a statement that came through SQL to what the context's caller may do, or refuses it with an error.

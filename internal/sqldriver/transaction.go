@@ -97,6 +97,18 @@ func (c *Conn) startInDriver(ctx context.Context, o driver.TxOptions) error {
 	text := c.db.backend.BeginWrite
 	if o.ReadOnly {
 		text = c.db.backend.BeginRead
+	} else if c.db.options.Frame != nil && o.Isolation == driver.IsolationLevel(sql.LevelDefault) {
+		frame, err := c.db.options.Frame(ctx)
+		if err != nil {
+			return err
+		}
+		if frame.Begin != "" {
+			_, err := c.physical.exec(ctx, plain, frame.Begin, nil)
+			if err == nil {
+				c.frame = frame
+			}
+			return err
+		}
 	}
 	if text != "" {
 		_, err := c.physical.exec(ctx, cached, text, nil)
@@ -151,7 +163,7 @@ func (c *Conn) commitInDriver(ctx context.Context) error {
 		return errors.New("a transaction was committed while one nested in it was open")
 	}
 	c.closeRows(0, sql.ErrTxDone)
-	err := c.finish(ctx, "COMMIT", driver.Tx.Commit)
+	err := c.finish(ctx, "COMMIT", driver.Tx.Commit, c.frame.Commit)
 	if err == nil {
 		c.begun = false
 		return nil
@@ -175,15 +187,23 @@ func refused(class engine.Class) bool {
 }
 
 // finish runs the end of a transaction, which the caller's context cannot interrupt.
-func (c *Conn) finish(ctx context.Context, text string, inDriver func(driver.Tx) error) error {
-	if c.inDriver == nil {
+func (c *Conn) finish(ctx context.Context, text string, inDriver func(driver.Tx) error, framed ...string) error {
+	if c.inDriver == nil && !c.Framed() {
 		_, err := c.physical.exec(context.WithoutCancel(ctx), cached, text, nil)
 		return err
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWait)
 	defer cancel()
-	c.lifetime.enter(bounded)
-	return inDriver(c.inDriver)
+	if c.inDriver != nil {
+		c.lifetime.enter(bounded)
+		return inDriver(c.inDriver)
+	}
+	for _, text := range framed {
+		if _, err := c.physical.exec(bounded, plain, text, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rollback undoes the transaction unless it has ended. A connection that cannot roll back is closed, which does.
@@ -194,7 +214,7 @@ func (c *Conn) rollback() {
 	if c.begun && !c.ended.Load() {
 		c.closeRows(0, sql.ErrTxDone)
 		c.begun = false
-		if err := c.finish(c.ctx, "ROLLBACK", driver.Tx.Rollback); err != nil {
+		if err := c.finish(c.ctx, "ROLLBACK", driver.Tx.Rollback, c.frame.Rollback...); err != nil {
 			c.physical.broken = true
 			c.db.options.Logger.Debug("a rollback failed; its connection is closed", "error", err)
 		}
