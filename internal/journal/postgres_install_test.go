@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"net/url"
 	"slices"
@@ -322,6 +323,28 @@ func TestPostgresActorsStayWithTheirTransactions(t *testing.T) {
 	}
 	err := b.db.Update(as("bob"), func(context.Context, *sqldriver.Conn) error { return errUndo })
 	if !errors.Is(err, errUndo) {
+		t.Fatal(err)
+	}
+	err = b.db.Update(as("eve"), func(ctx context.Context, c *sqldriver.Conn) error {
+		if _, err := c.Exec(ctx, `INSERT INTO items VALUES (77, 'x', 0, '')`, nil); err != nil {
+			return err
+		}
+		if _, err := c.Exec(ctx, `SELECT nothing`, nil); err == nil {
+			t.Error("a statement without sense ran")
+		}
+		return nil // whoever overlooks an error has committed nothing
+	})
+	if err == nil {
+		t.Error("the commit of a failed transaction is no error")
+	}
+	tx, err := b.db.SQL().BeginTx(as("max"), &sql.TxOptions{Isolation: sql.LevelSerializable})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.ExecContext(t.Context(), `INSERT INTO items VALUES (78, 'max', 0, '')`); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
 	}
 	b.exec(`UPDATE items SET count = 2`)

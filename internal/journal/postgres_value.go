@@ -60,12 +60,26 @@ func postgresTime(text string) driver.Value {
 // postgresStamp sets a variable of the transaction, which ends with it.
 type postgresStamp struct{}
 
-// begin implements stamper. SET, other than a query, leaves the transaction's isolation to be chosen.
-func (postgresStamp) begin(ctx context.Context, c *sqldriver.Conn, actor string) error {
+// frame implements framer: the variable is set in the round trip of BEGIN. COMMIT alone would roll a failed transaction
+// back without an error; the SELECT fails then.
+func (postgresStamp) frame(actor string) sqldriver.Frame {
 	if actor == "" {
+		return sqldriver.Frame{}
+	}
+	return sqldriver.Frame{Begin: "BEGIN; " + postgresSetActor(actor), Commit: "SELECT; COMMIT", Rollback: []string{"ROLLBACK"}}
+}
+
+// postgresSetActor is no query, so that the transaction's isolation can still be chosen after it.
+func postgresSetActor(actor string) string {
+	return `SET LOCAL "capebase.actor" = ` + postgresText(actor)
+}
+
+// begin implements stamper for transactions that have no frame.
+func (postgresStamp) begin(ctx context.Context, c *sqldriver.Conn, actor string) error {
+	if actor == "" || c.Framed() {
 		return nil
 	}
-	_, err := c.Exec(ctx, `SET LOCAL "capebase.actor" = `+postgresText(actor), nil)
+	_, err := c.Exec(ctx, postgresSetActor(actor), nil)
 	return err
 }
 
