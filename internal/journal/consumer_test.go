@@ -47,6 +47,11 @@ func (r *consuming) drain() {
 	r.t.Helper()
 	r.ended.Do(func() {
 		close(r.stop)
+		late := time.AfterFunc(30*time.Second, func() {
+			r.t.Error("a Run did not end within 30 s")
+			r.cancel()
+		})
+		defer late.Stop()
 		for range 2 {
 			if err := <-r.done; err != nil {
 				r.t.Error("Run:", err)

@@ -53,6 +53,15 @@ func TestFeedGivesEveryReaderEverything(t *testing.T) {
 				readers[i]++
 			}
 		}
+		for _, after := range []int64{feed.floor - 1, feed.floor, feed.floor + 1} { // where memory begins
+			if after < 0 || after >= int64(delivered) {
+				continue
+			}
+			page, err := feed.Next(b.t.Context(), after)
+			if err != nil || len(page) == 0 || page[0].Mark != all[after].Mark {
+				t.Fatalf("after %d: %+v, error %v", after, page[:min(1, len(page))], err)
+			}
+		}
 		if feed.Head() != int64(delivered) {
 			t.Errorf("the head is %d, want %d", feed.Head(), delivered)
 		}
