@@ -48,8 +48,8 @@ type consumerState struct {
 	tries int64 // that failed, of the entry after it
 }
 
-// acquire takes a consumer that is free. It returns nil when another process has it, and ErrNotInstalled's like when
-// there is no such row: registered tells.
+// acquire takes a consumer that is free. It returns nil when another process has it, or when there is no such consumer,
+// which registered tells.
 func (j *Journal) acquire(ctx context.Context, name, owner string) (l *lease, registered bool, err error) {
 	d := j.db.Dialect()
 	look := engine.NewBuilder(d)
