@@ -36,7 +36,7 @@ type Options struct {
 	// Stamp is told once the journal is there; nil: changes carry no actor.
 	Stamp *Stamp
 	// Poll is the pause between looks for changes of other programs: default 10 ms on SQLite, 100 ms on MySQL; on
-	// PostgreSQL, which notifies, it is the pause after which to look all the same: default 1 s.
+	// PostgreSQL, where CapeBase notifies and others do not, it is the pause between looks for theirs: default 100 ms.
 	Poll time.Duration
 	// Retention is the age from which entries are pruned; default 30 days, negative: never.
 	Retention time.Duration
