@@ -125,7 +125,9 @@ func (c *comparison) column(t *table, column *column, actual *actualColumn, rema
 	}
 	// A UUID in a text compares alike in every collation.
 	column.note.Foreign = actual.foreign && (column.shape.Kind == predicate.Text || actual.base == "uuid")
-	column.note.Charset = actual.charset
+	if column.note.Foreign {
+		column.note.Charset = actual.charset
+	}
 	column.note.Nullable = actual.nullable
 	if column.note.Foreign && actual.collation != "" {
 		remarks.add(fmt.Sprintf("the collation is %s: CapeBase compares bytes there, and its ranges and orders do not use the column's index; %s",
