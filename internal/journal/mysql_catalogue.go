@@ -22,7 +22,6 @@ func mysqlHash(text string) string {
 type mysqlInstalled struct {
 	table mysqlTableName
 	name  string
-	order int64 // among the triggers of its event
 	signature
 	signed bool
 }
@@ -32,9 +31,7 @@ type mysqlCatalogue struct {
 	home     string
 	meta     map[string]string // nil: there is no meta table
 	triggers []mysqlInstalled
-	// last is the order of the last BEFORE DELETE trigger of a table, whoever made it.
-	last map[mysqlTableName]int64
-	keys []*mysqlForeignKey
+	keys     []*mysqlForeignKey
 }
 
 // noSuchTable tells whether a statement failed because its table is not there; the driver's package is no dependency of
@@ -102,17 +99,12 @@ func (s *mysqlSource) meta(ctx context.Context, c *sqldriver.Conn) (map[string]s
 // triggersOf reads the triggers of schemas: in others than the journal's own, only those of ours that write to it.
 func (s *mysqlSource) triggersOf(ctx context.Context, c *sqldriver.Conn, all *mysqlCatalogue, schemas []string) error {
 	target := mysqlTableName{all.home, "cape_journal"}.quoted("")
-	const query = "SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, TRIGGER_NAME, ACTION_ORDER, ACTION_TIMING, EVENT_MANIPULATION, " +
-		"IF(TRIGGER_NAME LIKE 'cape|_%' ESCAPE '|', ACTION_STATEMENT, NULL) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? ORDER BY TRIGGER_NAME"
-	all.triggers, all.last = nil, make(map[mysqlTableName]int64)
 	for _, schema := range schemas {
-		err := each(ctx, c, query, arguments(schema), func(row []driver.Value) error {
-			t := mysqlInstalled{table: mysqlTableName{textOf(row[0]), textOf(row[1])}, name: textOf(row[2]), order: intOf(row[3])}
-			if textOf(row[4]) == "BEFORE" && textOf(row[5]) == "DELETE" {
-				all.last[t.table] = max(all.last[t.table], t.order)
-			}
-			text := textOf(row[6])
-			if text != "" && (schema == all.home || strings.Contains(text, target)) {
+		// SHOW, because MariaDB 10.11 leaves those without an answer who select all triggers of a schema from
+		// information_schema while one of them is dropped.
+		err := each(ctx, c, "SHOW TRIGGERS FROM "+mysqlQuote(schema), nil, func(row []driver.Value) error {
+			t, text := mysqlInstalled{table: mysqlTableName{schema, textOf(row[2])}, name: textOf(row[0])}, textOf(row[3])
+			if strings.HasPrefix(t.name, "cape_") && (schema == all.home || strings.Contains(text, target)) {
 				t.signature, t.signed = parseMySQLSignature(text)
 				all.triggers = append(all.triggers, t)
 			}
@@ -125,20 +117,41 @@ func (s *mysqlSource) triggersOf(ctx context.Context, c *sqldriver.Conn, all *my
 	return nil
 }
 
+// lastBeforeDelete is the name of the trigger that is called last before a row of the table is deleted.
+func (s *mysqlSource) lastBeforeDelete(ctx context.Context, c *sqldriver.Conn, table mysqlTableName) (name string, err error) {
+	const query = "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = ? AND EVENT_OBJECT_TABLE = ? " +
+		"AND ACTION_TIMING = 'BEFORE' AND EVENT_MANIPULATION = 'DELETE' ORDER BY ACTION_ORDER"
+	err = each(ctx, c, query, arguments(table.schema, table.name), func(row []driver.Value) error {
+		name = textOf(row[0])
+		return nil
+	})
+	return name, err
+}
+
+// keysOf reads the foreign keys of a schema's tables: in two queries, because MariaDB 10.11 does not answer one that joins
+// the two views while tables come and go.
 func (s *mysqlSource) keysOf(ctx context.Context, c *sqldriver.Conn, all *mysqlCatalogue, schema string) error {
-	query := `SELECT k.CONSTRAINT_NAME, k.TABLE_NAME, k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME, k.COLUMN_NAME, k.REFERENCED_COLUMN_NAME,
-			c.DELETE_RULE, c.UPDATE_RULE
-		FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS c
-			ON c.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND c.CONSTRAINT_NAME = k.CONSTRAINT_NAME AND c.TABLE_NAME = k.TABLE_NAME
-		WHERE k.TABLE_SCHEMA = ? AND c.CONSTRAINT_SCHEMA = ? AND k.REFERENCED_TABLE_NAME IS NOT NULL
-		ORDER BY k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION`
-	return each(ctx, c, query, arguments(schema, schema), func(row []driver.Value) error {
+	type actions struct{ onDelete, onUpdate string }
+	does := make(map[[2]string]actions)
+	query := "SELECT TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ?"
+	err := each(ctx, c, query, arguments(schema), func(row []driver.Value) error {
+		does[[2]string{textOf(row[0]), textOf(row[1])}] = actions{textOf(row[2]), textOf(row[3])}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	query = `SELECT CONSTRAINT_NAME, TABLE_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME, COLUMN_NAME, REFERENCED_COLUMN_NAME
+		FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = ? AND REFERENCED_TABLE_NAME IS NOT NULL
+		ORDER BY TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION`
+	return each(ctx, c, query, arguments(schema), func(row []driver.Value) error {
 		name, table := textOf(row[0]), mysqlTableName{schema, textOf(row[1])}
 		last := len(all.keys) - 1
 		if last < 0 || all.keys[last].name != name || all.keys[last].table != table {
+			does := does[[2]string{table.name, name}]
 			all.keys = append(all.keys, &mysqlForeignKey{
 				name: name, table: table, target: mysqlTableName{textOf(row[2]), textOf(row[3])},
-				onDelete: textOf(row[6]), onUpdate: textOf(row[7]),
+				onDelete: does.onDelete, onUpdate: does.onUpdate,
 			})
 			last++
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,59 +18,115 @@ import (
 type mysqlLook struct {
 	source *mysqlSource
 
-	next time.Time
-	last string // what was found; of the tailer alone
+	// What was found at the last look, and when the next one is; of the tailer alone.
+	next, nextKeys time.Time
+	triggers, keys string
 
-	turn    sync.Mutex
+	turn sync.Mutex
+	// tables are those with triggers of ours, as of the last plan.
+	tables  []mysqlTableName
 	numbers map[string]string // of tables in InnoDB by their recorded names, to be compared with those that are noted
 }
 
-// metaNumber and a table's recorded name: the table's number when it was last looked at.
-const metaNumber = "journal.number."
+const (
+	// metaNumber and a table's recorded name: the table's number when it was last looked at.
+	metaNumber = "journal.number."
+	// mysqlKeysEvery is at how many looks the foreign keys are looked at: for them the server opens every table.
+	mysqlKeysEvery = 5
+	// mysqlLookTime bounds a look.
+	mysqlLookTime = 10 * time.Second
+)
+
+// note keeps which tables a plan found.
+func (l *mysqlLook) note(all *mysqlCatalogue, tables []*mysqlTable) {
+	var names []mysqlTableName
+	for _, t := range tables {
+		names = append(names, t.fullName(all.home))
+	}
+	for _, t := range all.triggers {
+		if !slices.Contains(names, t.table) {
+			names = append(names, t.table)
+		}
+	}
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	l.tables = names
+}
 
 // changed looks when it is time to.
 func (l *mysqlLook) changed(ctx context.Context) (changed bool, err error) {
-	if time.Now().Before(l.next) {
+	now := time.Now()
+	if now.Before(l.next) {
 		return false, nil
 	}
-	var b strings.Builder
+	ctx, cancel := context.WithTimeout(ctx, mysqlLookTime)
+	defer cancel()
+	triggers, keys := "", l.keys
 	var numbers map[string]string
 	err = l.source.db.Read(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		home, err := l.source.homeOf(ctx, c)
 		if err != nil {
 			return err
 		}
-		for _, schema := range l.source.schemas(home) {
-			for _, query := range [...]string{
-				"SELECT TRIGGER_NAME, CREATED FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? ORDER BY TRIGGER_NAME",
-				"SELECT TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ? ORDER BY TABLE_NAME, CONSTRAINT_NAME",
-			} {
-				err := each(ctx, c, query, arguments(schema), func(row []driver.Value) error {
-					for _, cell := range row {
-						fmt.Fprintf(&b, "%q ", textOf(cell))
-					}
-					return nil
-				})
-				if err != nil {
-					return err
-				}
-			}
+		if numbers, err = l.source.numbers(ctx, c, home); err != nil {
+			return err
 		}
-		numbers, err = l.source.numbers(ctx, c, home)
+		if triggers, err = l.lookAtTriggers(ctx, c, numbers); err != nil || now.Before(l.nextKeys) {
+			return err
+		}
+		keys, err = l.lookAtKeys(ctx, c, home)
 		return err
 	})
 	if err != nil {
 		return false, err
 	}
-	for _, t := range l.source.tables { // in a fixed order
-		fmt.Fprintf(&b, "%q ", numbers[t.recordedName()])
+	changed = triggers != l.triggers || keys != l.keys
+	if !now.Before(l.nextKeys) {
+		l.nextKeys = now.Add(mysqlKeysEvery * l.source.times.look)
 	}
-	changed = l.last != mysqlHash(b.String())
-	l.next, l.last = time.Now().Add(l.source.times.look), mysqlHash(b.String())
+	l.next, l.triggers, l.keys = now.Add(l.source.times.look), triggers, keys
 	l.turn.Lock()
 	l.numbers = numbers
 	l.turn.Unlock()
 	return changed, nil
+}
+
+func (l *mysqlLook) lookAtTriggers(ctx context.Context, c *sqldriver.Conn, numbers map[string]string) (string, error) {
+	l.turn.Lock()
+	tables := l.tables
+	l.turn.Unlock()
+	var b strings.Builder
+	for _, t := range l.source.tables { // in a fixed order
+		fmt.Fprintf(&b, "%q ", numbers[t.recordedName()])
+	}
+	const query = "SELECT TRIGGER_NAME, CREATED FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = ? AND EVENT_OBJECT_TABLE = ? ORDER BY TRIGGER_NAME"
+	for _, name := range tables {
+		if err := each(ctx, c, query, arguments(name.schema, name.name), collectInto(&b)); err != nil {
+			return "", err
+		}
+	}
+	return mysqlHash(b.String()), nil
+}
+
+func (l *mysqlLook) lookAtKeys(ctx context.Context, c *sqldriver.Conn, home string) (string, error) {
+	var b strings.Builder
+	const query = "SELECT TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ? ORDER BY TABLE_NAME, CONSTRAINT_NAME"
+	for _, schema := range l.source.schemas(home) {
+		if err := each(ctx, c, query, arguments(schema), collectInto(&b)); err != nil {
+			return "", err
+		}
+	}
+	return mysqlHash(b.String()), nil
+}
+
+// collectInto returns a function for each that writes rows down.
+func collectInto(b *strings.Builder) func(row []driver.Value) error {
+	return func(row []driver.Value) error {
+		for _, cell := range row {
+			fmt.Fprintf(b, "%q ", textOf(cell))
+		}
+		return nil
+	}
 }
 
 // numbers reads the numbers that InnoDB has given the tables; none where this user may not.
@@ -157,15 +214,15 @@ func (l *mysqlLook) reconcile(ctx context.Context) error {
 		if number == "" || number == before {
 			continue
 		}
-		if err := l.note(ctx, name, before, number); err != nil {
+		if err := l.renumber(ctx, name, before, number); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// note writes a table's number, and a gap unless it is the first. One of several processes does.
-func (l *mysqlLook) note(ctx context.Context, name, before, number string) error {
+// renumber writes a table's number, and a gap unless it is the first. One of several processes does.
+func (l *mysqlLook) renumber(ctx context.Context, name, before, number string) error {
 	s := l.source
 	return s.db.UpdateRetry(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		if before == "" {

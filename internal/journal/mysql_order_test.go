@@ -342,7 +342,7 @@ func TestMySQLUsersWhoCannotSeeTriggers(t *testing.T) {
 	}
 	low.exec("INSERT INTO items (id, name, count, token) VALUES (1, 'a', 0, '')")
 	entries := high.all()
-	if got := summary(entries); got != "INSERT [1]" || !strings.HasPrefix(entries[0].User, "u") || !strings.HasSuffix(entries[0].User, "@127.0.0.1") {
+	if got := summary(entries); got != "INSERT [1]" || !strings.HasPrefix(entries[0].User, "u") || !strings.Contains(entries[0].User, "@") {
 		t.Errorf("got %s by %q", got, entries[0].User)
 	}
 }

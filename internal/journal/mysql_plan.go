@@ -47,6 +47,7 @@ func (s *mysqlSource) plan(ctx context.Context, c *sqldriver.Conn) (*plan, error
 	if err := w.follow(ctx, c); err != nil {
 		return nil, err
 	}
+	s.catalog.note(all, w.tables)
 	for _, t := range s.tables {
 		if !w.journaled(t.recordedName()) {
 			p.statements = append(p.statements, mysqlSetMeta(metaTable+t.recordedName(), strconv.Itoa(format)))
@@ -256,11 +257,7 @@ func (w *mysqlPlanner) follow(ctx context.Context, c *sqldriver.Conn) error {
 	parents := make(map[mysqlTableName][]mysqlFollowed)
 	var order []mysqlTableName
 	for _, t := range w.tables {
-		name := mysqlTableName{t.schema, t.name}
-		if name.schema == "" {
-			name.schema = w.all.home
-		}
-		paths, err := mysqlPaths(name, w.all.keys)
+		paths, err := mysqlPaths(t.fullName(w.all.home), w.all.keys)
 		if err != nil {
 			return &refusedError{fmt.Errorf("table %s: %w", t.name, err)}
 		}
@@ -276,7 +273,9 @@ func (w *mysqlPlanner) follow(ctx context.Context, c *sqldriver.Conn) error {
 	}
 	slices.SortFunc(order, func(a, b mysqlTableName) int { return strings.Compare(a.String(), b.String()) })
 	for _, parent := range order {
-		w.parent(parent, parents[parent])
+		if err := w.parent(ctx, c, parent, parents[parent]); err != nil {
+			return err
+		}
 	}
 	for _, t := range w.all.triggers {
 		if t.follows() && t.signed && parents[t.table] == nil {
@@ -290,7 +289,7 @@ func (w *mysqlPlanner) qualified(schema, name string) string {
 	return mysqlTableName{schema, name}.quoted(w.all.home)
 }
 
-func (w *mysqlPlanner) parent(parent mysqlTableName, followed []mysqlFollowed) {
+func (w *mysqlPlanner) parent(ctx context.Context, c *sqldriver.Conn, parent mysqlTableName, followed []mysqlFollowed) error {
 	statement, wanted := mysqlBeforeDelete(parent, w.all.home, followed)
 	var old []mysqlInstalled
 	for _, t := range w.all.triggers {
@@ -298,9 +297,12 @@ func (w *mysqlPlanner) parent(parent mysqlTableName, followed []mysqlFollowed) {
 			old = append(old, t)
 		}
 	}
-	// It comes last: what other triggers do to the rows that would follow is journaled by those rows' own.
-	if len(old) == 1 && old[0].signed && old[0].Shape == wanted.Shape && old[0].order == w.all.last[parent] {
-		return
+	if len(old) == 1 && old[0].signed && old[0].Shape == wanted.Shape {
+		// It comes last: what other triggers do to the rows that would follow is journaled by those rows' own.
+		last, err := w.source.lastBeforeDelete(ctx, c, parent)
+		if err != nil || last == old[0].name {
+			return err
+		}
 	}
 	for _, f := range followed {
 		missed := slices.ContainsFunc(f.paths, func(p mysqlPath) bool {
@@ -315,6 +317,7 @@ func (w *mysqlPlanner) parent(parent mysqlTableName, followed []mysqlFollowed) {
 		schema = ""
 	}
 	w.replace(w.qualified(parent.schema, parent.name), schema, old, []string{statement}, len(old) > 0)
+	return nil
 }
 
 // uninstall implements source.

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -244,15 +245,18 @@ func TestMySQLTriggersThatWentMissing(t *testing.T) {
 	// A trigger of the user's that comes after would see to the rows once more.
 	b.exec("CREATE TRIGGER mine BEFORE DELETE ON folders FOR EACH ROW DELETE FROM files WHERE folder_id = OLD.id")
 	eventually(t, "ours is the last again", func() bool {
-		n := int64(0)
+		last := ""
 		err := b.db.Read(t.Context(), func(ctx context.Context, c *sqldriver.Conn) (err error) {
-			n, err = number(ctx, c, "SELECT ACTION_ORDER FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() AND TRIGGER_NAME = 'cape_folders_b'")
+			var home string
+			if home, err = b.mysql().homeOf(ctx, c); err == nil {
+				last, err = b.mysql().lastBeforeDelete(ctx, c, mysqlTableName{home, "folders"})
+			}
 			return err
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return n == 2
+		return last == "cape_folders_b"
 	})
 	b.exec("INSERT INTO folders VALUES (1, 'a', 0)")
 	b.exec("INSERT INTO files VALUES (1, 1, 'a', 0)")
@@ -264,5 +268,34 @@ func TestMySQLTriggersThatWentMissing(t *testing.T) {
 	}
 	if s := summary(got); s != "INSERT [1], INSERT [1], DELETE [1], DELETE [1], INSERT [2]" {
 		t.Errorf("got %s", s)
+	}
+}
+
+// TestMySQLManyInstallAtOnce has processes install at the same time.
+func TestMySQLManyInstallAtOnce(t *testing.T) {
+	t.Parallel()
+	target := dbtest.New(t, dbtest.MariaDB)
+	var group sync.WaitGroup
+	beds := make([]*bed, 6)
+	for i := range beds {
+		beds[i] = open(t, target, Options{}, parse[Folder](t), parse[File](t), parse[Item](t))
+	}
+	beds[0].migrate()
+	for _, b := range beds {
+		group.Go(func() {
+			if err := b.Install(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	for _, b := range beds {
+		if statements, err := b.Statements(t.Context()); err != nil || len(statements) > 0 || b.Epoch() != beds[0].Epoch() {
+			t.Errorf("a process would run %q, error %v, epoch %s", statements, err, b.Epoch())
+		}
+	}
+	beds[0].insert(1, 3)
+	if got := summary(beds[1].all()); got != "INSERT [1], INSERT [2], INSERT [3]" {
+		t.Errorf("got %s", got)
 	}
 }

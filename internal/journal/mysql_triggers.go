@@ -88,6 +88,14 @@ func mysqlTriggerName(table, suffix string) string {
 	return "cape_" + string([]rune(table)[:40]) + "_" + hex.EncodeToString(sum[:6]) + "_" + suffix
 }
 
+// fullName is the table's name with its schema.
+func (t *mysqlTable) fullName(home string) mysqlTableName {
+	if t.schema == "" {
+		return mysqlTableName{home, t.name}
+	}
+	return mysqlTableName{t.schema, t.name}
+}
+
 // quoted is the table's name in SQL.
 func (t *mysqlTable) quoted() string { return mysqlQualified(t.schema, t.name) }
 
