@@ -24,6 +24,7 @@ type mysqlInstalled struct {
 	name  string
 	signature
 	signed bool
+	hidden bool // its text, from this user
 }
 
 // mysqlCatalogue is what the server knows.
@@ -106,6 +107,7 @@ func (s *mysqlSource) triggersOf(ctx context.Context, c *sqldriver.Conn, all *my
 			t, text := mysqlInstalled{table: mysqlTableName{schema, textOf(row[2])}, name: textOf(row[0])}, textOf(row[3])
 			if strings.HasPrefix(t.name, "cape_") && (schema == all.home || strings.Contains(text, target)) {
 				t.signature, t.signed = parseMySQLSignature(text)
+				t.hidden = text == ""
 				all.triggers = append(all.triggers, t)
 			}
 			return nil

@@ -183,9 +183,9 @@ func (w *mysqlPlanner) table(ctx context.Context, c *sqldriver.Conn, t *table) e
 	return nil
 }
 
-// visible tells a table whose triggers are gone from one whose triggers this user may not see.
+// visible tells a table whose triggers are gone or spoiled from one whose triggers this user may not see, or not read.
 func (w *mysqlPlanner) visible(ctx context.Context, c *sqldriver.Conn, found []mysqlInstalled) error {
-	if len(found) > 0 {
+	if len(found) > 0 && !slices.ContainsFunc(found, func(t mysqlInstalled) bool { return t.hidden }) {
 		return nil
 	}
 	able := false
