@@ -39,3 +39,13 @@ func RequestOf(ctx context.Context) Request {
 	r, _ := ctx.Value(requestKey{}).(Request)
 	return r
 }
+
+type internalKey struct{}
+
+// WithInternal marks statements that CapeBase itself runs under rules that it has applied already: no guard limits them.
+func WithInternal(ctx context.Context) context.Context {
+	return context.WithValue(ctx, internalKey{}, true)
+}
+
+// Internal tells whether WithInternal marked the context.
+func Internal(ctx context.Context) bool { return ctx.Value(internalKey{}) != nil }

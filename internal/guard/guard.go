@@ -1,0 +1,29 @@
+// Package guard limits SQL that the developer's own code runs to what the context's caller may do. Reads of a published
+// table see the rows that its read rule allows; writes are limited to those too, and checked on the journal entries that
+// they made. It is a safety net for one's own code, and no sandbox for the SQL of strangers.
+package guard
+
+import (
+	"log/slog"
+
+	"github.com/capebase/capebase/internal/engine"
+	"github.com/capebase/capebase/internal/journal"
+	"github.com/capebase/capebase/internal/model"
+	"github.com/capebase/capebase/internal/sqldriver"
+	"github.com/capebase/capebase/internal/store"
+)
+
+// Table is a published table and its rules.
+type Table struct {
+	Model *model.Model
+	Rules store.Rules
+}
+
+// Guard limits statements. Its methods may be called by several goroutines.
+type Guard struct {
+	db      *sqldriver.DB
+	dialect engine.Dialect
+	journal *journal.Journal
+	tables  []Table // at the indexes that the journal's entries have
+	logger  *slog.Logger
+}
