@@ -45,6 +45,9 @@ func open(ctx context.Context, c child.Config) (http.Handler, func() error, erro
 	cape.UseAuth(bearer(users.ByToken(c.Users)))
 	todos := capebase.Publish[Todo](cape)
 	todos.Allow(policy.All, policy.Owner(&todos.Fields.UserID))
+	if c.Public {
+		todos.Allow(policy.Read, policy.Anyone())
+	}
 	if err := cape.Start(ctx); err != nil {
 		return nil, nil, errors.Join(err, cape.Close())
 	}

@@ -2,7 +2,7 @@
 // net/http, database/sql and encoding/json. It has the same routes, the same table and index, the same driver with the
 // same settings, and the same rule: a caller sees and changes only rows of their own.
 //
-// It keeps no journal, computes no ETag and has no filters.
+// It keeps no journal, computes no ETag and has no filters, and its live stream sends everything to everybody.
 package main
 
 import (

@@ -24,6 +24,7 @@ const (
 type server struct {
 	store *store
 	users map[string]string // bearer token → user ID
+	live  live
 }
 
 func newServer(s *store, users map[string]string) http.Handler {
@@ -33,6 +34,7 @@ func newServer(s *store, users map[string]string) http.Handler {
 	mux.HandleFunc("POST /todo", server.signedIn(server.create))
 	mux.HandleFunc("GET /todo/{id}", server.signedIn(server.get))
 	mux.HandleFunc("PATCH /todo/{id}", server.signedIn(server.update))
+	mux.HandleFunc("GET /todo/subscribe", server.signedIn(server.subscribe))
 	return mux
 }
 
@@ -113,6 +115,9 @@ func (s *server) create(w http.ResponseWriter, r *http.Request, user string) err
 	if err != nil {
 		return err
 	}
+	if err := s.live.broadcast("INSERT", row); err != nil {
+		return err
+	}
 	w.Header().Set("Location", "/todo/"+strconv.FormatInt(row.ID, 10))
 	return answer(w, http.StatusCreated, row)
 }
@@ -136,6 +141,9 @@ func (s *server) update(w http.ResponseWriter, r *http.Request, user string) err
 	}
 	row, err := s.store.update(r.Context(), user, id, change)
 	if err != nil {
+		return err
+	}
+	if err := s.live.broadcast("UPDATE", row); err != nil {
 		return err
 	}
 	return answer(w, http.StatusOK, row)

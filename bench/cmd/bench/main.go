@@ -1,10 +1,11 @@
 // Command bench measures servers that do the same work: CapeBase and a hand-written one. It starts each on a database
 // of its own, fills it, and sends both the same requests in short rounds that take turns, so that what else happens on
-// the machine happens to both. The figure that counts is the server's processor time for one request.
+// the machine happens to both. The figure that counts is the server's processor time for one request, or for one change
+// that reaches subscribers.
 //
 //	go run ./cmd/bench -database sqlite -json bench.json
 //
-// It fails when an answer, or the number of rows in a table at the end, is not what it must be.
+// It fails when an answer, the number of rows in a table at the end, or what a subscriber got is not what it must be.
 package main
 
 import (
@@ -29,10 +30,12 @@ type options struct {
 	database    string
 	contestants []contestant
 	scenarios   []todo.Scenario
+	fanouts     []fanout
 	connections int
 	rounds      int
 	round       time.Duration
 	users, rows int
+	subscribers int // the most
 	json        string
 	profiles    string
 }
@@ -74,19 +77,21 @@ func writeJSON(path string, report *result.Report) (err error) {
 
 func parse(arguments []string, stderr io.Writer) (options, error) {
 	var o options
-	var servers, scenarios string
+	var servers, only string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.database, "database", "sqlite", "sqlite, or the URL of a server on which to create databases:\n"+
 		"postgres://user:password@host/postgres or mysql://user:password@host/.\n"+
 		"postgres or mysql alone stands for the one in CAPE_TEST_DATABASES")
 	flags.StringVar(&servers, "servers", names(contestants(), contestant.label), "servers; the others are compared with the first")
-	flags.StringVar(&scenarios, "scenarios", names(todo.Scenarios(), scenarioName), "what to measure")
+	flags.StringVar(&only, "only", names(todo.Scenarios(), scenarioName)+","+names(fanouts(), fanoutName),
+		"the scenarios to measure; fanout stands for all that begin so")
 	flags.IntVar(&o.connections, "connections", 8, "connections that send at the same time")
 	flags.IntVar(&o.rounds, "rounds", 15, "rounds of each scenario on each server")
 	flags.DurationVar(&o.round, "round", 600*time.Millisecond, "how long a round takes on the slowest server")
 	flags.IntVar(&o.users, "users", 100, "users")
 	flags.IntVar(&o.rows, "rows", 100, "rows of each user at the beginning")
+	flags.IntVar(&o.subscribers, "subscribers", 5000, "the most subscribers; some scenarios have a fifth or a fiftieth of them")
 	flags.StringVar(&o.json, "json", "", "a `file` for the figures of all rounds")
 	flags.StringVar(&o.profiles, "profiles", "", "a `directory` for the servers' CPU profiles; they cost a little")
 	if err := flags.Parse(arguments); err != nil {
@@ -95,10 +100,31 @@ func parse(arguments []string, stderr io.Writer) (options, error) {
 	if flags.NArg() > 0 {
 		return options{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	var err, err2 error
+	var err error
 	o.contestants, err = choose(servers, contestants(), contestant.label)
-	o.scenarios, err2 = choose(scenarios, todo.Scenarios(), scenarioName)
-	return o, errors.Join(err, err2, o.check(), o.findDatabase(os.Getenv("CAPE_TEST_DATABASES")))
+	return o, errors.Join(err, o.chooseScenarios(only), o.check(), o.findDatabase(os.Getenv("CAPE_TEST_DATABASES")))
+}
+
+// chooseScenarios picks those whose name, or its beginning, is in a comma-separated list.
+func (o *options) chooseScenarios(only string) error {
+	for want := range strings.SplitSeq(only, ",") {
+		meant := func(name string) bool { return name == want || strings.HasPrefix(name, want+"-") }
+		found := false
+		for _, s := range todo.Scenarios() {
+			if meant(s.Name) {
+				o.scenarios, found = append(o.scenarios, s), true
+			}
+		}
+		for _, f := range fanouts() {
+			if meant(f.name) {
+				o.fanouts, found = append(o.fanouts, f), true
+			}
+		}
+		if !found {
+			return fmt.Errorf("there is no %q; want some of %s,%s", want, names(todo.Scenarios(), scenarioName), names(fanouts(), fanoutName))
+		}
+	}
+	return nil
 }
 
 func (o *options) check() error {
@@ -109,6 +135,8 @@ func (o *options) check() error {
 		return errors.New("want at least two users, and one for each connection")
 	case o.rows < 20:
 		return errors.New("want at least 20 rows a user: lists have as many")
+	case o.subscribers < 1 || o.subscribers%(2*smallest*reach) != 0:
+		return fmt.Errorf("want a multiple of %d subscribers: there are always two users", 2*smallest*reach)
 	}
 	return nil
 }
@@ -128,6 +156,8 @@ func (o *options) findDatabase(running string) error {
 }
 
 func scenarioName(s todo.Scenario) string { return s.Name }
+
+func fanoutName(f fanout) string { return f.name }
 
 func names[T any](all []T, name func(T) string) string {
 	list := make([]string, len(all))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +15,7 @@ func TestRun(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "bench.json")
 	var out, progress strings.Builder
 	arguments := []string{
-		"-users=8", "-rows=20", "-connections=4", "-rounds=2", "-round=20ms", "-json=" + file,
+		"-only=read-one,list-20,create,update", "-users=8", "-rows=20", "-connections=4", "-rounds=2", "-round=20ms", "-json=" + file,
 	}
 	if err := run(t.Context(), arguments, &out, &progress); err != nil {
 		t.Fatalf("%v\n%s", err, progress.String())
@@ -31,7 +32,7 @@ func TestRun(t *testing.T) {
 		t.Fatalf("want 4 scenarios on 2 servers, got %d figures", len(report.Figures))
 	}
 	for i, f := range report.Figures {
-		if f.CPU <= 0 || f.Rate <= 0 || f.P50 <= 0 || f.P99 < f.P50 || len(f.Rounds) != 2 {
+		if f.Cost <= 0 || f.Rate <= 0 || f.P50 <= 0 || f.P99 < f.P50 || len(f.Rounds) != 2 {
 			t.Errorf("%s on %s: got %+v", f.Scenario, f.Server, f)
 		}
 		if compared := i%2 == 1; (f.Ratio != nil) != compared || (f.Goal > 0) != compared {
@@ -47,11 +48,12 @@ func TestParseRefuses(t *testing.T) {
 	t.Setenv("CAPE_TEST_DATABASES", "postgres://somewhere/")
 	for want, arguments := range map[string][]string{
 		`there is no "nobody"`:      {"-servers=hand-written,nobody"},
-		`there is no "delete"`:      {"-scenarios=delete"},
+		`there is no "delete"`:      {"-only=delete"},
 		"one for each connection":   {"-users=7", "-connections=8"},
 		"at least 20 rows":          {"-rows=19"},
 		"at least one connection":   {"-rounds=0"},
 		"names no mysql://":         {"-database=mysql"},
+		"a multiple of 1000":        {"-subscribers=1500"},
 		`unexpected argument "now"`: {"now"},
 	} {
 		var progress strings.Builder
@@ -66,5 +68,31 @@ func TestParseFindsARunningServer(t *testing.T) {
 	o, err := parse([]string{"-database=mysql"}, nil)
 	if err != nil || o.database != "mysql://b/" {
 		t.Errorf("got %q, %v", o.database, err)
+	}
+}
+
+func TestFanout(t *testing.T) {
+	var out, progress strings.Builder
+	arguments := []string{"-only=fanout", "-subscribers=1000", "-rounds=2", "-round=20ms"}
+	if err := run(t.Context(), arguments, &out, &progress); err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	lines := 0
+	for line := range strings.Lines(out.String()) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || !strings.HasPrefix(fields[0], "fanout-") {
+			continue
+		}
+		lines++
+		if fields[0] == "fanout-idle" {
+			continue
+		}
+		at := slices.Index(fields[5:], "of") + 5 // the unit is before
+		if delivered, expected := fields[at-1], fields[at+1]; delivered != expected || delivered == "0" {
+			t.Errorf("want all delivered: %s", line)
+		}
+	}
+	if want := 2*3 + 2*2 + 2 + 1; lines != want {
+		t.Errorf("want %d lines, got %d:\n%s", want, lines, out.String())
 	}
 }

@@ -2,7 +2,9 @@
 package child
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,6 +12,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"time"
 )
@@ -21,17 +25,28 @@ const Greeting = "listening on "
 type Config struct {
 	Database string // sqlite:PATH, postgres://… or mysql://…
 	Users    int    // how many of package users' users may call
+	Public   bool   // whether everybody may read every row
 	Profile  string // a file for a CPU profile; none where empty
 }
 
 // Opener makes a server's handler and what closes it.
 type Opener func(ctx context.Context, c Config) (http.Handler, func() error, error)
 
+// AskMemory is a line of standard input that a server answers with a Memory in one line of JSON.
+const AskMemory = "memory"
+
+// Memory is what a server holds once all garbage is collected.
+type Memory struct {
+	InUse      uint64 // bytes of heap and stacks
+	Goroutines int
+}
+
 // Main runs a server on a free port of 127.0.0.1 until its standard input ends, so that none outlives the load driver.
 func Main(open Opener) {
 	var c Config
 	flag.StringVar(&c.Database, "database", "", "sqlite:PATH, postgres://… or mysql://…")
 	flag.IntVar(&c.Users, "users", 1, "number of users")
+	flag.BoolVar(&c.Public, "public", false, "everybody may read every row")
 	flag.StringVar(&c.Profile, "profile", "", "a `file` for a CPU profile")
 	flag.Parse()
 	if err := run(c, open); err != nil {
@@ -88,14 +103,36 @@ func serve(c Config, open Opener) (err error) {
 	fmt.Printf("%s%s\n", Greeting, listener.Addr())
 
 	ended := make(chan error, 1)
-	go func() {
-		_, err := io.Copy(io.Discard, os.Stdin)
-		ended <- err
-	}()
+	go func() { ended <- obey(os.Stdin, os.Stdout) }()
 	select {
 	case err := <-served:
 		return err
 	case err := <-ended:
 		return errors.Join(err, server.Close())
 	}
+}
+
+// obey answers what the load driver asks, until there is no more.
+func obey(in io.Reader, out io.Writer) error {
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		if lines.Text() != AskMemory {
+			return fmt.Errorf("unexpected line %q", lines.Text())
+		}
+		if err := json.NewEncoder(out).Encode(memory()); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+// memory collects garbage as often as it takes to empty pools and to shrink stacks, which each collection halves.
+func memory() Memory {
+	const collections = 4
+	for range collections {
+		debug.FreeOSMemory()
+	}
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return Memory{InUse: stats.HeapInuse + stats.StackInuse, Goroutines: runtime.NumGoroutine()}
 }

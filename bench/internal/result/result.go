@@ -15,28 +15,43 @@ import (
 type Round struct {
 	Requests int     `json:"requests"`
 	Seconds  float64 `json:"seconds"`
-	// CPU is the server's processor time for one request, in microseconds. A database server's is not in it.
-	CPU float64 `json:"cpu_us"`
+	// Cost is what the scenario counts, mostly the server's processor time in microseconds. A database server's is not
+	// in it.
+	Cost float64 `json:"cost"`
 	// Latencies are those of the round's requests.
 	Latencies []time.Duration `json:"-"`
 }
 
 // Figures sums up the rounds of a scenario against one server.
 type Figures struct {
-	Scenario string  `json:"scenario"`
-	Server   string  `json:"server"`
-	CPU      float64 `json:"cpu_us"`              // median of the rounds
-	Rate     float64 `json:"requests_per_second"` // median of the rounds
-	P50      float64 `json:"p50_us"`              // of all requests
-	P95      float64 `json:"p95_us"`
-	P99      float64 `json:"p99_us"`
-	// Ratio compares CPU with the first server's, round by round; nil for the first.
-	Ratio  *Ratio  `json:"ratio,omitempty"`
-	Goal   float64 `json:"goal,omitempty"`
-	Rounds []Round `json:"rounds"`
+	Scenario    string  `json:"scenario"`
+	Subscribers int     `json:"subscribers,omitempty"`
+	Server      string  `json:"server"`
+	Cost        float64 `json:"cost"`                // median of the rounds
+	Unit        string  `json:"unit"`                // of Cost
+	Rate        float64 `json:"requests_per_second"` // median of the rounds
+	P50         float64 `json:"p50_us"`              // of all requests, or of all deliveries
+	P95         float64 `json:"p95_us"`
+	P99         float64 `json:"p99_us"`
+	// Ratio compares Cost with that of the first, round by round; nil for the first.
+	Ratio   *Ratio  `json:"ratio,omitempty"`
+	Goal    float64 `json:"goal,omitempty"`        // the highest ratio
+	GoalP99 float64 `json:"goal_p99_us,omitempty"` // the highest P99
+	// Delivered counts the changes that subscribers got, each in its place and once; Expected is how many they had to.
+	Delivered int     `json:"delivered,omitempty"`
+	Expected  int     `json:"expected,omitempty"`
+	Rounds    []Round `json:"rounds"`
 }
 
-// Ratio is how much more processor time a server used than the first one in the same pair of rounds.
+// The units of Figures.Cost.
+const (
+	CPUPerRequest  = "CPU µs/request"
+	CPUPerWrite    = "CPU µs/write"
+	CPUPerDelivery = "CPU µs/delivery"
+	Memory         = "KiB/connection"
+)
+
+// Ratio is how much more a server used than the first one in the same pair of rounds.
 type Ratio struct {
 	Median float64 `json:"median"`
 	Low    float64 `json:"low"` // the quartiles
@@ -59,16 +74,18 @@ type Report struct {
 // Sum sums up rounds. First are those of the server that others are compared with, or nil.
 func Sum(scenario, server string, rounds, first []Round) Figures {
 	var latencies []time.Duration
-	var cpu, rate []float64
+	var cost, rate []float64
 	for _, round := range rounds {
 		latencies = append(latencies, round.Latencies...)
-		cpu = append(cpu, round.CPU)
-		rate = append(rate, float64(round.Requests)/round.Seconds)
+		cost = append(cost, round.Cost)
+		if round.Seconds > 0 {
+			rate = append(rate, float64(round.Requests)/round.Seconds)
+		}
 	}
 	slices.Sort(latencies)
 	f := Figures{
 		Scenario: scenario, Server: server, Rounds: rounds,
-		CPU: Median(cpu), Rate: Median(rate),
+		Cost: Median(cost), Unit: CPUPerRequest, Rate: Median(rate),
 		P50: microseconds(Quantile(latencies, 0.50)),
 		P95: microseconds(Quantile(latencies, 0.95)),
 		P99: microseconds(Quantile(latencies, 0.99)),
@@ -82,7 +99,7 @@ func Sum(scenario, server string, rounds, first []Round) Figures {
 func compare(rounds, first []Round) *Ratio {
 	ratios := make([]float64, len(rounds))
 	for i := range rounds {
-		ratios[i] = rounds[i].CPU / first[i].CPU
+		ratios[i] = rounds[i].Cost / first[i].Cost
 	}
 	slices.Sort(ratios)
 	return &Ratio{Median: Median(ratios), Low: Quantile(ratios, 0.25), High: Quantile(ratios, 0.75)}
@@ -111,39 +128,54 @@ func Quantile[T float64 | time.Duration](sorted []T, share float64) T {
 
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
+// cells are a line of the table.
+func (f *Figures) cells() []string {
+	ratio, quartiles, goal, delivered := "1", "", "", ""
+	if f.Ratio != nil {
+		ratio = fmt.Sprintf("%.2f", f.Ratio.Median)
+		quartiles = fmt.Sprintf("%.2f–%.2f", f.Ratio.Low, f.Ratio.High)
+	}
+	switch {
+	case f.Goal > 0:
+		goal = fmt.Sprintf("≤ %.4g", f.Goal)
+	case f.GoalP99 > 0:
+		goal = fmt.Sprintf("p99 ≤ %.0f", f.GoalP99)
+	}
+	if f.Expected > 0 {
+		delivered = fmt.Sprintf("%d of %d", f.Delivered, f.Expected)
+	}
+	return []string{
+		f.Scenario, whole(float64(f.Subscribers)), f.Server, fmt.Sprintf("%.1f", f.Cost), f.Unit, ratio, quartiles, goal, delivered,
+		whole(f.Rate), whole(f.P50), whole(f.P95), whole(f.P99),
+	}
+}
+
+// whole prints a number that was measured.
+func whole(value float64) string {
+	if value == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.0f", value)
+}
+
 // WriteTable prints the report for people.
 func (r *Report) WriteTable(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	line := func(cells ...string) {
 		_, _ = fmt.Fprintln(table, strings.Join(cells, "\t")+"\t") // its errors come with Flush
 	}
-	line("scenario", "server", "CPU µs/request", "ratio", "quartiles", "goal", "requests/s", "p50 µs", "p95 µs", "p99 µs")
-	for _, f := range r.Figures {
-		ratio, quartiles, goal := "1", "", ""
-		if f.Ratio != nil {
-			ratio = fmt.Sprintf("%.2f", f.Ratio.Median)
-			quartiles = fmt.Sprintf("%.2f–%.2f", f.Ratio.Low, f.Ratio.High)
-			if f.Goal > 0 {
-				goal = fmt.Sprintf("≤ %.1f", f.Goal)
-			}
-		}
-		line(f.Scenario, f.Server, fmt.Sprintf("%.1f", f.CPU), ratio, quartiles, goal, fmt.Sprintf("%.0f", f.Rate),
-			fmt.Sprintf("%.0f", f.P50), fmt.Sprintf("%.0f", f.P95), fmt.Sprintf("%.0f", f.P99))
+	line("scenario", "subscribers", "server", "cost", "of", "ratio", "quartiles", "goal", "delivered", "a second", "p50 µs", "p95 µs", "p99 µs")
+	for i := range r.Figures {
+		line(r.Figures[i].cells()...)
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\n%s, %d CPUs shared with the load driver, %s, %s; %d users × %d rows; %d connections, closed loop.\n"+
-		"Ratio: processor time against %s, median of paired rounds. A database server's own time is not counted.\n",
-		r.System, r.CPUs, r.Go, r.Database, r.Users, r.Rows, r.Connections, r.baseline())
+		"Ratio: cost against that of the first line of the scenario, median of paired rounds. A database server's own time is\n"+
+		"not counted. With subscribers, latencies are from the answer to a write until a subscriber has its change.\n",
+		r.System, r.CPUs, r.Go, r.Database, r.Users, r.Rows, r.Connections)
 	return err
-}
-
-func (r *Report) baseline() string {
-	if len(r.Figures) == 0 {
-		return "none"
-	}
-	return r.Figures[0].Server
 }
 
 // WriteJSON prints the report, with its rounds, for programs.

@@ -62,7 +62,7 @@ func TestMedianHasAsManyAboveAsBelow(t *testing.T) {
 func rounds(cpu ...float64) []result.Round {
 	all := make([]result.Round, len(cpu))
 	for i, used := range cpu {
-		all[i] = result.Round{Requests: 1000, Seconds: 0.5, CPU: used, Latencies: []time.Duration{time.Millisecond}}
+		all[i] = result.Round{Requests: 1000, Seconds: 0.5, Cost: used, Latencies: []time.Duration{time.Millisecond}}
 	}
 	return all
 }
@@ -71,15 +71,19 @@ func report() *result.Report {
 	slow := result.Sum("read-one", "slow", rounds(40, 80, 50), nil)
 	fast := result.Sum("read-one", "fast", rounds(20, 20, 30), rounds(40, 80, 50))
 	fast.Goal = 1.1
+	live := result.Sum("fan-out", "slow", rounds(40), nil)
+	live.Unit, live.Subscribers, live.GoalP99, live.Delivered, live.Expected = result.CPUPerDelivery, 100, 10_000, 7, 7
+	idle := result.Sum("idle", "slow", []result.Round{{Cost: 12}}, nil)
+	idle.Unit, idle.Subscribers = result.Memory, 5000
 	return &result.Report{
 		Go: "go1", System: "linux/amd64", CPUs: 2, Database: "sqlite", Users: 3, Rows: 4, Connections: 5,
-		Figures: []result.Figures{slow, fast},
+		Figures: []result.Figures{slow, fast, live, idle},
 	}
 }
 
 func TestSumComparesPairs(t *testing.T) {
 	figures := report().Figures
-	if slow := figures[0]; slow.CPU != 50 || slow.Rate != 2000 || slow.P99 != 1000 || slow.Ratio != nil {
+	if slow := figures[0]; slow.Cost != 50 || slow.Rate != 2000 || slow.P99 != 1000 || slow.Ratio != nil {
 		t.Errorf("got %+v", slow)
 	}
 	// 20/40, 20/80, 30/50: the median of the ratios, which the ratio of the medians (0.4) is not.
@@ -95,12 +99,15 @@ func TestWriteTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `
-  scenario  server  CPU µs/request  ratio  quartiles   goal  requests/s  p50 µs  p95 µs  p99 µs
-  read-one    slow            50.0      1                          2000    1000    1000    1000
-  read-one    fast            20.0   0.50  0.25–0.60  ≤ 1.1        2000    1000    1000    1000
+  scenario  subscribers  server  cost               of  ratio  quartiles         goal  delivered  a second  p50 µs  p95 µs  p99 µs
+  read-one            -    slow  50.0   CPU µs/request      1                                         2000    1000    1000    1000
+  read-one            -    fast  20.0   CPU µs/request   0.50  0.25–0.60        ≤ 1.1                 2000    1000    1000    1000
+   fan-out          100    slow  40.0  CPU µs/delivery      1             p99 ≤ 10000     7 of 7      2000    1000    1000    1000
+      idle         5000    slow  12.0   KiB/connection      1                                            -       -       -       -
 
 linux/amd64, 2 CPUs shared with the load driver, go1, sqlite; 3 users × 4 rows; 5 connections, closed loop.
-Ratio: processor time against slow, median of paired rounds. A database server's own time is not counted.
+Ratio: cost against that of the first line of the scenario, median of paired rounds. A database server's own time is
+not counted. With subscribers, latencies are from the answer to a write until a subscriber has its change.
 `
 	if got := "\n" + out.String(); got != want {
 		t.Errorf("want %s\ngot %s", want, got)
@@ -116,7 +123,7 @@ func TestWriteJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(out.String()), &back); err != nil {
 		t.Fatal(err)
 	}
-	if len(back.Figures) != 2 || len(back.Figures[1].Rounds) != 3 || math.Abs(back.Figures[1].Ratio.Median-0.5) > 1e-9 {
+	if len(back.Figures) != 4 || len(back.Figures[1].Rounds) != 3 || math.Abs(back.Figures[1].Ratio.Median-0.5) > 1e-9 {
 		t.Errorf("got %s", out.String())
 	}
 }

@@ -5,6 +5,7 @@ package server
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,14 +17,15 @@ import (
 	"github.com/capebase/capebase/bench/internal/child"
 )
 
-// startTimeout bounds the time from the start of a process until it serves.
-const startTimeout = 30 * time.Second
+// patience bounds the wait for what a process prints: its address once it serves, and answers.
+const patience = 30 * time.Second
 
 // Process is a running server.
 type Process struct {
 	Address string // host:port
 	command *exec.Cmd
-	stdin   io.Closer
+	stdin   io.WriteCloser
+	stdout  *bufio.Reader
 }
 
 // Start runs a program of package child and waits until it serves.
@@ -41,34 +43,58 @@ func Start(ctx context.Context, program string, arguments ...string) (*Process, 
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
-	p := &Process{command: command, stdin: stdin}
-	if p.Address, err = greeting(stdout); err != nil {
+	p := &Process{command: command, stdin: stdin, stdout: bufio.NewReader(stdout)}
+	if p.Address, err = p.greeting(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", program, err), command.Process.Kill(), command.Wait())
 	}
 	return p, nil
 }
 
 // greeting reads the address from a server's first line.
-func greeting(stdout io.Reader) (string, error) {
+func (p *Process) greeting() (string, error) {
+	text, err := p.line()
+	if err != nil {
+		return "", err
+	}
+	address, ok := strings.CutPrefix(text, child.Greeting)
+	if !ok {
+		return "", fmt.Errorf("it did not say where it listens, but %q", text)
+	}
+	return address, nil
+}
+
+// line reads what the server prints next.
+func (p *Process) line() (string, error) {
 	type line struct {
 		text string
 		err  error
 	}
 	read := make(chan line, 1)
 	go func() {
-		text, err := bufio.NewReader(stdout).ReadString('\n')
-		read <- line{text, err}
+		text, err := p.stdout.ReadString('\n')
+		read <- line{strings.TrimSpace(text), err}
 	}()
 	select {
-	case first := <-read:
-		address, ok := strings.CutPrefix(strings.TrimSpace(first.text), child.Greeting)
-		if !ok {
-			return "", errors.Join(fmt.Errorf("it did not say where it listens, but %q", first.text), first.err)
+	case l := <-read:
+		if l.err != nil {
+			return "", fmt.Errorf("it said %q: %w", l.text, l.err)
 		}
-		return address, nil
-	case <-time.After(startTimeout):
-		return "", fmt.Errorf("it does not serve after %s", startTimeout)
+		return l.text, nil
+	case <-time.After(patience):
+		return "", fmt.Errorf("it says nothing for %s", patience)
 	}
+}
+
+// Memory makes the process collect its garbage, and tells what remains.
+func (p *Process) Memory() (m child.Memory, err error) {
+	if _, err := io.WriteString(p.stdin, child.AskMemory+"\n"); err != nil {
+		return m, err
+	}
+	text, err := p.line()
+	if err != nil {
+		return m, err
+	}
+	return m, json.Unmarshal([]byte(text), &m)
 }
 
 // CPU is the processor time that the process has used so far, in user and kernel mode.

@@ -73,6 +73,11 @@ func TestProcess(t *testing.T) {
 	if used := after - before; used <= 0 {
 		t.Errorf("it was busy for 20 ms, but used %s", used)
 	}
+	for range 2 {
+		if m, err := p.Memory(); err != nil || m.InUse < 100_000 || m.Goroutines < 3 {
+			t.Errorf("got %+v, %v", m, err)
+		}
+	}
 	if err := p.Stop(); err != nil {
 		t.Error(err)
 	}
@@ -90,7 +95,7 @@ func TestStartOfWhatDoesNotServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := server.Start(t.Context(), program); err == nil || !strings.Contains(err.Error(), "did not say where it listens") {
+	if _, err := server.Start(t.Context(), program); err == nil || !strings.Contains(err.Error(), "EOF") {
 		t.Errorf("got %v", err)
 	}
 }

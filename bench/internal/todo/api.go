@@ -12,6 +12,8 @@ type API interface {
 	List(b []byte, token string, limit int) []byte
 	Create(b []byte, token, task string) []byte
 	Update(b []byte, token string, id []byte, task string) []byte
+	// Subscribe asks for the changes of the rows that the user may read, as server-sent events.
+	Subscribe(b []byte, token string) []byte
 	// ID is the id in the answer that holds one row, or nil.
 	ID(body []byte) []byte
 	// Rows is the number of rows in a list's answer.
@@ -46,6 +48,11 @@ func (REST) Update(b []byte, token string, id []byte, task string) []byte {
 	b = append(b, "PATCH /todo/"...)
 	b = append(b, id...)
 	return end(b, token, []byte(`{"task":"`+task+`"}`))
+}
+
+// Subscribe opens a stream.
+func (REST) Subscribe(b []byte, token string) []byte {
+	return end(append(b, "GET /todo/subscribe"...), token, nil)
 }
 
 // end writes what follows a request's path.

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/capebase/capebase/bench/internal/listen"
+	"github.com/capebase/capebase/bench/internal/result"
+)
+
+const (
+	reach    = 10 // subscribers that a user has
+	medium   = 5  // some scenarios have so many times fewer subscribers than the most,
+	smallest = 50 // or so many
+)
+
+// fanout is a scenario with subscribers.
+type fanout struct {
+	name    string
+	measure func(ctx context.Context, b *bed) ([]result.Figures, error)
+}
+
+// fanouts lists them, in the order in which they are measured.
+func fanouts() []fanout {
+	return []fanout{
+		{"fanout-owner", measureOwner},
+		{"fanout-broadcast", measureBroadcast},
+		{"fanout-idle", measureIdle},
+		{"fanout-delivery", measureDelivery},
+	}
+}
+
+// measureOwner has each change seen by its owner's subscribers alone, as many of them in every case: what a write costs
+// should not depend on how many others there are.
+func measureOwner(ctx context.Context, b *bed) ([]result.Figures, error) {
+	var places []place
+	for _, c := range b.named("capebase") {
+		for _, n := range []int{b.subscribers / smallest, b.subscribers / medium, b.subscribers} {
+			places = append(places, place{contestant: c, subscribers: n})
+		}
+	}
+	return b.compareLanes(ctx, places, []work{
+		{name: "fanout-create", unit: result.CPUPerWrite, goal: 1.3, write: create},
+		{name: "fanout-update", unit: result.CPUPerWrite, goal: 1.3, write: update},
+	})
+}
+
+// measureBroadcast has each change seen by everybody, and compares with a bare loop.
+func measureBroadcast(ctx context.Context, b *bed) (all []result.Figures, err error) {
+	for _, n := range []int{b.subscribers / medium, b.subscribers} {
+		var places []place
+		for _, c := range b.named("hand-written", "capebase") {
+			places = append(places, place{contestant: c, subscribers: n, public: true})
+		}
+		figures, err := b.compareLanes(ctx, places, []work{
+			{name: "fanout-broadcast", unit: result.CPUPerDelivery, goal: 1 / 0.8, write: alternate},
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, figures...)
+	}
+	return all, nil
+}
+
+// named returns those of the chosen servers that have one of the names.
+func (b *bed) named(names ...string) []contestant {
+	var found []contestant
+	for _, c := range b.contestants {
+		if slices.Contains(names, c.name) {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// place is a server and who subscribes there.
+type place struct {
+	contestant
+	subscribers int
+	public      bool
+}
+
+// work is what is measured in lanes.
+type work struct {
+	name, unit string
+	goal       float64 // the highest ratio to the first lane
+	write      func(l *lane, user int) error
+}
+
+func create(l *lane, user int) error {
+	l.rows++
+	return l.data.Create(l.conns[0], user, l.number)
+}
+
+func update(l *lane, user int) error { return l.data.Update(l.conns[0], user, l.number) }
+
+func alternate(l *lane, user int) error {
+	if l.number%2 == 0 {
+		return create(l, user)
+	}
+	return update(l, user)
+}
+
+// lane is a server with subscribers.
+type lane struct {
+	*running
+	place
+	group   *listen.Group
+	number  int   // of the next write
+	written []int // writes of each user's rows
+	awaited int   // changes that all subscribers together must have got
+}
+
+// open starts a server and subscribes to it. All tables are of the same size.
+func (b *bed) open(ctx context.Context, p place) (l *lane, err error) {
+	const rows = 1000
+	users := p.subscribers / reach
+	s := size{users: users, rows: max(1, rows/users), public: p.public}
+	l = &lane{place: p, written: make([]int, users)}
+	if l.running, err = b.start(ctx, p.contestant, s); err != nil {
+		return nil, err
+	}
+	if l.group, err = listen.Open(ctx, l.process.Address, p.api, l.data.Users, p.subscribers, p.public); err != nil {
+		return nil, errors.Join(err, l.stop())
+	}
+	return l, nil
+}
+
+func (l *lane) close() error { return errors.Join(l.group.Close(), l.stop()) }
+
+// compareLanes measures works in the same lanes, which take turns.
+func (b *bed) compareLanes(ctx context.Context, places []place, works []work) (all []result.Figures, err error) {
+	var lanes []*lane
+	defer func() {
+		for _, l := range lanes {
+			err = errors.Join(err, l.close())
+		}
+	}()
+	for _, p := range places {
+		l, err := b.open(ctx, p)
+		if err != nil {
+			return nil, fmt.Errorf("%s with %d subscribers: %w", p.name, p.subscribers, err)
+		}
+		lanes = append(lanes, l)
+	}
+	for _, w := range works {
+		figures, err := b.compareWork(ctx, lanes, w)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, figures...)
+	}
+	for _, l := range lanes {
+		if err := l.count(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (b *bed) compareWork(ctx context.Context, lanes []*lane, w work) ([]result.Figures, error) {
+	n := 0
+	for i, l := range lanes {
+		const first = 20 // writes, to warm up and to learn how fast the lane is
+		guess, err := l.run(ctx, w, first)
+		if err != nil {
+			return nil, err
+		}
+		if l.public {
+			guess.Requests /= l.subscribers
+		}
+		if writes := perRound(guess, b.round); i == 0 || writes < n {
+			n = writes
+		}
+	}
+	rounds, err := takeTurns(b.rounds, lanes, func(l *lane, _ int) (result.Round, error) { return l.run(ctx, w, n) })
+	if err != nil {
+		return nil, err
+	}
+	figures := make([]result.Figures, len(lanes))
+	for i, l := range lanes {
+		var first []result.Round
+		if i > 0 {
+			first = rounds[0]
+		}
+		f := result.Sum(w.name, l.place.name, rounds[i], first)
+		f.Subscribers, f.Unit = l.subscribers, w.unit
+		if i > 0 {
+			f.Goal = w.goal
+		}
+		if f.Delivered, f.Expected, err = l.check(); err != nil {
+			return nil, err
+		}
+		figures[i] = f
+	}
+	return figures, nil
+}
+
+// run writes n times, and each time waits until all who may see the change have it: changes that meet on their way share
+// some of their cost, and more of it where fewer users have more each.
+func (l *lane) run(ctx context.Context, w work, n int) (result.Round, error) {
+	l.group.Receipts()
+	answered := make([]time.Time, n)
+	first := l.number
+	start := time.Now()
+	used, err := l.cost(func() error {
+		for i := range n {
+			user := l.number % len(l.written)
+			if err := w.write(l, user); err != nil {
+				return err
+			}
+			answered[i] = time.Now()
+			l.expect(user)
+			l.number++
+			if err := l.group.Wait(ctx, l.awaited); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return result.Round{}, fmt.Errorf("%s with %d subscribers: %w", l.place.name, l.subscribers, err)
+	}
+	took := time.Since(start)
+	round := result.Round{Requests: n, Seconds: took.Seconds()}
+	for _, r := range l.group.Receipts() {
+		round.Latencies = append(round.Latencies, max(0, r.At.Sub(answered[r.Number-first])))
+	}
+	if w.unit == result.CPUPerDelivery {
+		round.Requests *= l.subscribers
+	}
+	round.Cost = used / float64(round.Requests)
+	return round, nil
+}
+
+// expect notes a write of a row of the user.
+func (l *lane) expect(user int) {
+	l.written[user]++
+	if l.public {
+		l.awaited += l.subscribers
+	} else {
+		l.awaited += reach
+	}
+}
+
+// check wants every subscriber to have got all that it must.
+func (l *lane) check() (delivered, expected int, err error) {
+	delivered, expected, err = l.group.Check(func(user int) int {
+		if l.public {
+			return l.number
+		}
+		return l.written[user]
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("%s with %d subscribers: %w", l.place.name, l.subscribers, err)
+	}
+	return delivered, expected, nil
+}

@@ -1,0 +1,135 @@
+package listen
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/capebase/capebase/bench/internal/todo"
+	"github.com/capebase/capebase/bench/internal/users"
+)
+
+// Receipt is one change that came.
+type Receipt struct {
+	Number int // of the write
+	At     time.Time
+}
+
+// subscriber is one connection. Its loop owns it, but others may look while no change is on its way.
+type subscriber struct {
+	group    *Group
+	user     int
+	name     []byte // the user's ID as it is in events
+	conn     net.Conn
+	lines    *bufio.Reader
+	last     int // number of the last change
+	count    int // of changes
+	bytes    int // of their events
+	receipts []Receipt
+}
+
+// The buffers hold an event; there are many of them.
+const buffer = 1 << 10
+
+// dial connects and waits until the server listens for changes.
+func (g *Group) dial(ctx context.Context, address string, api todo.API, number int, user users.User) (*subscriber, error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	s := &subscriber{group: g, user: number, name: []byte(`"` + user.ID + `"`), conn: conn, last: -1}
+	if err := s.open(api.Subscribe(nil, user.Token)); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return s, nil
+}
+
+// open sends the request and reads up to the end of the first event, which is "ready".
+func (s *subscriber) open(request []byte) error {
+	if err := s.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	if _, err := s.conn.Write(request); err != nil {
+		return err
+	}
+	response, err := http.ReadResponse(bufio.NewReaderSize(s.conn, buffer), nil) //nolint:bodyclose // it is the connection's
+	if err != nil {
+		return err
+	}
+	s.lines = bufio.NewReaderSize(response.Body, buffer)
+	if response.StatusCode != http.StatusOK {
+		text, _ := s.lines.Peek(buffer)
+		return fmt.Errorf("want 200, got %d: %s", response.StatusCode, text)
+	}
+	for {
+		line, err := s.lines.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if len(line) == 1 {
+			return s.conn.SetDeadline(time.Time{})
+		}
+	}
+}
+
+// listen takes changes until the connection ends.
+func (s *subscriber) listen() {
+	for {
+		if err := s.event(); err != nil {
+			s.group.fail(fmt.Errorf("subscriber for %s: %w", s.name, err))
+			return
+		}
+	}
+}
+
+// event reads one, and notes it when it is a change.
+func (s *subscriber) event() error {
+	change, size := true, 0
+	for {
+		line, err := s.lines.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		size += len(line)
+		switch {
+		case len(line) == 1:
+			if change {
+				s.bytes += size
+				s.group.took()
+			}
+			return nil
+		case bytes.HasPrefix(line, []byte("event: ")): // changes have no name
+			if !bytes.HasPrefix(line, []byte("event: cursor")) {
+				return fmt.Errorf("unexpected %q", line)
+			}
+			change = false
+		case change && bytes.HasPrefix(line, []byte("data: ")):
+			if err := s.note(line); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// note checks that the change is the next one that is for the subscriber.
+func (s *subscriber) note(data []byte) error {
+	number, err := todo.Number(data)
+	switch {
+	case err != nil:
+		return err
+	case number <= s.last:
+		return fmt.Errorf("change %d came after %d", number, s.last)
+	case !s.group.public && !bytes.Contains(data, s.name):
+		return fmt.Errorf("another user's change came: %.500s", data)
+	}
+	s.last = number
+	s.count++
+	s.receipts = append(s.receipts, Receipt{number, time.Now()})
+	return nil
+}
