@@ -51,8 +51,12 @@ type Options struct {
 	Commit func(ctx context.Context, c *Conn) error
 	// After is called once a transaction that may write, or a single writing statement, has been committed.
 	After func(ctx context.Context)
+	// Admit is asked before each call through SQL that would run, prepare or begin something; an error refuses the call.
+	Admit func(ctx context.Context) error
 	// Guard sees each statement that comes through SQL.
 	Guard Guard
+	// Report turns an error that is about to leave SQL into what callers get. It has to keep what errors.Is finds in it.
+	Report func(ctx context.Context, err error) error
 	// Observe is told of each statement once it is done and its rows are read.
 	Observe func(ctx context.Context, s Statement)
 }

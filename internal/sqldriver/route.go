@@ -151,7 +151,7 @@ func (c *call) run(ctx context.Context, conn *Conn) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.undeclared = c.db.textTimes
+	r.undeclared, r.leaves = c.db.textTimes, true
 	return r, nil
 }
 

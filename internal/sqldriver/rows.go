@@ -24,6 +24,7 @@ type result struct {
 	closed    error // why Next has nothing more to give; nil while open
 	count     int64
 	borrowed  bool // the connection is given back with the rows
+	leaves    bool // its errors are SQL's
 	// undeclared makes times of texts in our layout where the database names no type: the results of expressions.
 	undeclared bool
 	types      []string // the columns' declared types, once they were needed
@@ -56,6 +57,9 @@ func (r *result) Next(dest []driver.Value) error {
 		if !errors.Is(err, io.EOF) {
 			err = r.conn.note(r.ctx, err)
 			r.observed.fail(err)
+			if r.leaves {
+				err = r.conn.db.report(r.ctx, err)
+			}
 		}
 		return err
 	}
@@ -108,6 +112,9 @@ func (r *result) Close() error {
 		return nil
 	}
 	err := r.finish(errRowsClosed)
+	if r.leaves {
+		err = r.conn.db.report(r.ctx, err)
+	}
 	r.conn.exit()
 	if r.borrowed {
 		r.conn.rollback()

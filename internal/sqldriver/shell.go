@@ -55,21 +55,60 @@ func (s *shell) CheckNamedValue(arg *driver.NamedValue) error { return s.db.reso
 
 // ExecContext implements driver.ExecerContext.
 func (s *shell) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	return s.db.exec(ctx, s.tx, query, s.db.lexicon.inspect(query), args)
+	return s.exec(ctx, query, s.db.lexicon.inspect(query), args)
 }
 
 // QueryContext implements driver.QueryerContext.
 func (s *shell) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	return s.db.query(ctx, s.tx, query, s.db.lexicon.inspect(query), args)
+	return s.query(ctx, query, s.db.lexicon.inspect(query), args)
+}
+
+func (s *shell) exec(ctx context.Context, query string, known text, args []driver.NamedValue) (driver.Result, error) {
+	if err := s.db.admit(ctx); err != nil {
+		return nil, err
+	}
+	result, err := s.db.exec(ctx, s.tx, query, known, args)
+	if err != nil {
+		return nil, s.db.report(ctx, err)
+	}
+	return result, nil
+}
+
+func (s *shell) query(ctx context.Context, query string, known text, args []driver.NamedValue) (driver.Rows, error) {
+	if err := s.db.admit(ctx); err != nil {
+		return nil, err
+	}
+	rows, err := s.db.query(ctx, s.tx, query, known, args)
+	if err != nil {
+		return nil, s.db.report(ctx, err)
+	}
+	return rows, nil
+}
+
+func (db *DB) admit(ctx context.Context) error {
+	if db.options.Admit == nil {
+		return nil
+	}
+	return db.options.Admit(ctx)
+}
+
+func (db *DB) report(ctx context.Context, err error) error {
+	if err == nil || db.options.Report == nil {
+		return err
+	}
+	return db.options.Report(ctx, err)
 }
 
 // PrepareContext implements driver.ConnPrepareContext. The database is asked about a text once; it is prepared again
 // wherever it runs.
 func (s *shell) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	if err := s.db.admit(ctx); err != nil {
+		return nil, err
+	}
 	known := s.db.lexicon.inspect(query)
 	if known.control == uncontrolled && !s.db.prepared.has(query) {
 		if err := s.db.check(ctx, s.db.transactionOf(ctx, s.tx, known), query); err != nil {
-			return nil, err
+			return nil, s.db.report(ctx, err)
 		}
 		s.db.prepared.add(query)
 	}
@@ -94,20 +133,23 @@ func (s *shell) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, err
 	if s.tx != nil {
 		return nil, errors.New("a transaction is open on this connection")
 	}
+	if err := s.db.admit(ctx); err != nil {
+		return nil, err
+	}
 	if joined := s.db.joined(ctx); joined != nil && joined.writes {
 		if o.Isolation != 0 {
 			return nil, fmt.Errorf("a nested transaction cannot have an isolation level of its own")
 		}
 		level, err := joined.savepoint(ctx)
 		if err != nil {
-			return nil, err
+			return nil, s.db.report(ctx, err)
 		}
 		s.tx = joined
 		return &shellTransaction{shell: s, conn: joined, ctx: ctx, level: level}, nil
 	}
 	c, err := s.db.begin(ctx, o)
 	if err != nil {
-		return nil, err
+		return nil, s.db.report(ctx, err)
 	}
 	s.tx = c
 	return &shellTransaction{shell: s, conn: c, ctx: ctx}, nil
@@ -125,13 +167,13 @@ type shellTransaction struct {
 func (t *shellTransaction) Commit() error {
 	t.shell.tx = nil
 	if t.level == 0 {
-		return t.conn.commit(t.ctx)
+		return t.conn.db.report(t.ctx, t.conn.commit(t.ctx))
 	}
 	err := t.conn.releaseSavepoint(t.ctx, t.level)
 	if err != nil {
 		t.conn.undo(t.ctx, t.level, err)
 	}
-	return err
+	return t.conn.db.report(t.ctx, err)
 }
 
 // Rollback implements driver.Tx.
@@ -179,10 +221,10 @@ func (s *shellStatement) Query([]driver.Value) (driver.Rows, error) { return nil
 
 // ExecContext implements driver.StmtExecContext.
 func (s *shellStatement) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	return s.shell.db.exec(ctx, s.shell.tx, s.query, s.text, args)
+	return s.shell.exec(ctx, s.query, s.text, args)
 }
 
 // QueryContext implements driver.StmtQueryContext.
 func (s *shellStatement) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	return s.shell.db.query(ctx, s.shell.tx, s.query, s.text, args)
+	return s.shell.query(ctx, s.query, s.text, args)
 }
