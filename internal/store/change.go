@@ -92,9 +92,10 @@ func (s session) changes(before Row, in Input) (Input, error) {
 		if !in.Given[f.Column] || in.Values[f.Column] == before[f.Column] {
 			continue
 		}
+		refused := f.KeepManaged(before[f.Column], in.Values[f.Column])
 		switch {
-		case f.Managed.Source != model.FromBody && !s.privileged:
-			return in, refuseManaged(in.at(f))
+		case refused != nil && !s.privileged:
+			return in, problem.At(problem.Permission, in.at(f), refused.Error())
 		case f.Immutable || f.ReadOnly:
 			return in, problem.At(problem.Invalid, in.at(f), "it cannot be changed")
 		}
