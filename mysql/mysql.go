@@ -16,7 +16,6 @@ import (
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
-	gormmysql "gorm.io/driver/mysql"
 	"gorm.io/gorm"
 
 	"github.com/capebase/capebase/internal/engine"
@@ -64,21 +63,6 @@ func (d Database) Connect(ctx context.Context) (*engine.Backend, error) {
 		Gorm:    func(db *sql.DB) gorm.Dialector { return gormDialector(db, version) },
 		Close:   func() error { return nil },
 	}, nil
-}
-
-func gormDialector(db *sql.DB, version string) gorm.Dialector {
-	microseconds := 6
-	mariadb := strings.Contains(version, "MariaDB")
-	return gormmysql.New(gormmysql.Config{
-		Conn:                          db,
-		ServerVersion:                 version,
-		SkipInitializeWithVersion:     true, // it would ask outside of any context
-		DefaultDatetimePrecision:      &microseconds,
-		DontSupportRenameIndex:        mariadb,
-		DontSupportRenameColumn:       mariadb,
-		DontSupportForShareClause:     mariadb,
-		DontSupportNullAsDefaultValue: mariadb,
-	})
 }
 
 // source opens connections.

@@ -7,7 +7,6 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -19,8 +18,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
-	gormpostgres "gorm.io/driver/postgres"
-	"gorm.io/gorm"
 
 	"github.com/capebase/capebase/internal/engine"
 )
@@ -59,10 +56,8 @@ func (d Database) Connect(ctx context.Context) (*engine.Backend, error) {
 		Writers:          connections,
 		CachesStatements: true,
 		Wait:             wait,
-		Gorm: func(db *sql.DB) gorm.Dialector {
-			return gormpostgres.New(gormpostgres.Config{Conn: db})
-		},
-		Close: func() error { return nil },
+		Gorm:             gormDialector,
+		Close:            func() error { return nil },
 	}, nil
 }
 

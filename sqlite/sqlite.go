@@ -7,7 +7,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,8 +19,6 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/driver"
-	"github.com/ncruces/go-sqlite3/gormlite"
-	"gorm.io/gorm"
 
 	"github.com/capebase/capebase/internal/engine"
 )
@@ -120,7 +117,7 @@ func open(ctx context.Context, s settings) (*engine.Backend, error) {
 		BeginRead: "BEGIN", BeginWrite: "BEGIN IMMEDIATE",
 		Embedded: true,
 		Refresh:  "SELECT 1 FROM sqlite_schema LIMIT 1",
-		Gorm:     func(db *sql.DB) gorm.Dialector { return gormlite.OpenDB(db) },
+		Gorm:     gormDialector,
 	}, nil
 }
 

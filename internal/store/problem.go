@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,26 +22,39 @@ type scanError struct {
 func (e *scanError) Error() string { return fmt.Sprintf("%s.%s: %v", e.table, e.column, e.cause) }
 func (e *scanError) Unwrap() error { return e.cause }
 
-// problem turns a database's failure into the problem that the client gets. What is one already stays as it is.
-func (s *Store) problem(err error) error {
+// Problem turns what a database refused, or could not do, into a problem that unwraps to it: Conflict or Invalid for a
+// constraint, Unavailable for a database that is busy or away. Any other error stays as it is: a problem, the end of a
+// context or a transaction, and what nobody but the developer can make sense of.
+func Problem(d engine.Dialect, err error) error {
 	var known *problem.Error
-	if err == nil || errors.As(err, &known) {
+	if err == nil || errors.As(err, &known) || cut(err) || errors.Is(err, sql.ErrTxDone) || errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	failure := s.dialect.Classify(err)
+	if e := explain(d.Classify(err), err); e != nil {
+		return e
+	}
+	return err
+}
+
+// cut tells whether it was the end of a context that ended a call.
+func cut(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// explain makes a problem of a failure that is the caller's to know; nil of any other.
+func explain(failure engine.Failure, err error) *problem.Error {
+	invalid := func(expected string) *problem.Error { return problem.Wrap(problem.Invalid, "expected "+expected, err) }
 	switch failure.Class {
 	case engine.UniqueViolation:
-		e := problem.Wrap(problem.Conflict, "another row has this value already", err)
-		e.Errors = s.fieldErrors(failure, "a value that no other row has")
-		return e
+		return problem.Wrap(problem.Conflict, "another row has this value already", err)
 	case engine.NotNull:
-		return s.constraint(failure, "a value that is not null", err)
+		return invalid("a value that is not null")
 	case engine.Check:
-		return s.constraint(failure, "a value that the table's constraints allow", err)
+		return invalid("a value that the table's constraints allow")
 	case engine.ForeignKey:
-		return s.constraint(failure, "the key of an existing row, or a row that no other refers to", err)
+		return invalid("the key of an existing row, or a row that no other refers to")
 	case engine.TooLong:
-		return s.constraint(failure, "a value that the column can hold", err)
+		return invalid("a value that the column can hold")
 	case engine.Busy, engine.Stale:
 		return problem.Wrap(problem.Unavailable, "the database is busy; try again", err)
 	case engine.Down:
@@ -54,10 +68,28 @@ func (s *Store) problem(err error) error {
 	if errors.Is(err, sqldriver.ErrClosed) {
 		return problem.Wrap(problem.Unavailable, "the backend is shutting down", err)
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return problem.Wrap(problem.Unavailable, "the request was cut short", err)
+	return nil
+}
+
+// problem turns a database's failure into the problem that the client gets. What is one already stays as it is.
+func (s *Store) problem(err error) error {
+	var known *problem.Error
+	if err == nil || errors.As(err, &known) {
+		return err
 	}
-	return problem.Wrap(problem.Internal, "something went wrong; the log has the request's id", err)
+	failure := s.dialect.Classify(err)
+	e := explain(failure, err)
+	switch {
+	case e == nil && cut(err):
+		return problem.Wrap(problem.Unavailable, "the request was cut short", err)
+	case e == nil:
+		return problem.Wrap(problem.Internal, "something went wrong; the log has the request's id", err)
+	case e.Code == problem.Conflict:
+		e.Errors = s.fieldErrors(failure, "a value that no other row has")
+	case e.Code == problem.Invalid:
+		e.Errors = s.fieldErrors(failure, e.Detail)
+	}
+	return e
 }
 
 // constrained tells whether it was a constraint of the database that refused a row.
@@ -68,12 +100,6 @@ func (s *Store) constrained(err error) bool {
 	default:
 		return false
 	}
-}
-
-func (s *Store) constraint(failure engine.Failure, expected string, err error) error {
-	e := problem.Wrap(problem.Invalid, "expected "+expected, err)
-	e.Errors = s.fieldErrors(failure, "expected "+expected)
-	return e
 }
 
 // fieldErrors names the fields that clients know: a hidden column stays hidden in errors too.

@@ -1,0 +1,21 @@
+package guard
+
+import (
+	"context"
+
+	"github.com/capebase/capebase/policy"
+)
+
+type actionKey struct{}
+
+// WithAction returns a context whose UPDATE and DELETE leave alone the rows on which the caller may not do the action:
+// GORM's writes say what they mean to do.
+func WithAction(ctx context.Context, a policy.Action) context.Context {
+	return context.WithValue(ctx, actionKey{}, a)
+}
+
+// actionOf returns the context's action, or none.
+func actionOf(ctx context.Context) policy.Action {
+	a, _ := ctx.Value(actionKey{}).(policy.Action)
+	return a
+}
