@@ -76,12 +76,35 @@ type Guard func(ctx context.Context, query string, args []driver.NamedValue, inT
 type Guarded struct {
 	Query string
 	Args  []driver.NamedValue
+	// Kind is what the statement does. Where it is said, Query returns all columns of something, or is several
+	// statements, just where the text did that came to the guard, and is not looked at again.
+	Kind Kind
 	// Check, where it is set, is called before the statement, in its transaction: one of its own where it had none. The
 	// function it returns, if any, is called when the statement has run; rows that it returned are held back until then.
-	// An error of either fails the transaction for good.
-	Check func(ctx context.Context, c *Conn) (after func(ctx context.Context) error, err error)
-	// MaxRows bounds the rows that are held back for Check; 0 is 10,000. A statement that returns more fails.
+	// It is called too for a statement that failed, except on PostgreSQL, where nothing of such a one remains. An error
+	// of either fails the transaction for good.
+	Check func(ctx context.Context, c *Conn) (after func(ctx context.Context, o Outcome) error, err error)
+	// MaxRows bounds the rows that are held back for Check; 0 is 10,000. A statement that returns more fails the
+	// transaction.
 	MaxRows int
+}
+
+// Kind is what a statement does to data.
+type Kind uint8
+
+const (
+	// Unsaid leaves it to the statement's words: a SELECT without words that change something reads.
+	Unsaid Kind = iota
+	// Reads is a statement that changes nothing, and runs where nothing can be changed.
+	Reads
+	// Changes is a statement that may change rows, be it by a function that a SELECT calls.
+	Changes
+)
+
+// Outcome is what a statement came to.
+type Outcome struct {
+	Affected int64 // rows, as the database counts them; -1 where it does not say, and for a statement that failed
+	Rows     int   // returned, and held back
 }
 
 // Statement is what Observe is told.
@@ -103,9 +126,11 @@ type DB struct {
 	sql     *sql.DB
 	// textTimes is set where times are stored as text.
 	textTimes bool
-	lexicon   lexicon
-	prepared  known
-	close     func() error
+	// aborts is set where a transaction is of no use after a statement failed, but for going back to a savepoint.
+	aborts   bool
+	lexicon  lexicon
+	prepared known
+	close    func() error
 }
 
 // Open wraps an engine's connections. Nothing is dialled yet.
@@ -120,6 +145,7 @@ func Open(b *engine.Backend, o Options) (*DB, error) {
 		return nil, fmt.Errorf("WriteWait is %v: want a positive duration", o.WriteWait)
 	}
 	db := &DB{backend: b, options: o, lexicon: lexiconOf(b.Dialect.Name())}
+	db.aborts = b.Dialect.Name() == "postgres"
 	_, db.textTimes = b.Dialect.Bind(predicate.TimeValue(time.Unix(0, 0))).(string)
 	var err error
 	if db.writer, err = newPool(db, b.Writer, b.Writers); err != nil {

@@ -163,7 +163,7 @@ func TestGuard(t *testing.T) {
 			case strings.HasPrefix(query, "SELECT count(id)"):
 				g.Query += " WHERE id < 10"
 			case strings.HasPrefix(query, "INSERT"):
-				g.Check = func(ctx context.Context, c *sqldriver.Conn) (func(context.Context) error, error) {
+				g.Check = func(ctx context.Context, c *sqldriver.Conn) (func(context.Context, sqldriver.Outcome) error, error) {
 					if !c.InTransaction() {
 						calls.add("check without transaction")
 					}
@@ -171,7 +171,7 @@ func TestGuard(t *testing.T) {
 						calls.add("own transaction")
 					}
 					before, err := ids(ctx, c)
-					return func(ctx context.Context) error {
+					return func(ctx context.Context, _ sqldriver.Outcome) error {
 						after, err := ids(ctx, c)
 						if len(after)-len(before) > 1 {
 							return denied

@@ -39,7 +39,9 @@ func holdRows(rows *result, guard Guarded) (_ *heldRows, err error) {
 			return nil, err
 		}
 		if guard.Check != nil && len(h.rows) == limit {
-			return nil, fmt.Errorf("a checked statement returned more than %d rows: change fewer at once, or return none", limit)
+			err := fmt.Errorf("a checked statement returned more than %d rows: change fewer at once, or return none", limit)
+			rows.conn.Fail(err)
+			return nil, err
 		}
 		for i := range row {
 			if b, ok := row[i].([]byte); ok {

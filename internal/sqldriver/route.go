@@ -15,6 +15,8 @@ type call struct {
 	args  []driver.NamedValue
 	guard Guarded
 	conn  *Conn // the transaction to run in, nil for none
+	// outcome is for the guard's check.
+	outcome Outcome
 }
 
 // prepareCall finds the transaction of a call, asks the guard, and refuses what would upset the connections.
@@ -33,10 +35,18 @@ func (db *DB) prepareCall(ctx context.Context, tx *Conn, query string, known tex
 	if c.guard, err = db.options.Guard(ctx, query, args, c.conn != nil); err != nil {
 		return nil, err
 	}
-	if c.guard.Query != query {
-		c.query, c.text = c.guard.Query, db.lexicon.inspect(c.guard.Query)
+	c.query, c.args = c.guard.Query, c.guard.Args
+	switch {
+	case c.guard.Kind == Reads:
+		c.text.class = reading
+	case c.guard.Kind == Changes:
+		c.text.class = changing
+	case c.query != query:
+		c.text = db.lexicon.inspect(c.query)
 	}
-	c.args = c.guard.Args
+	if c.text.class != known.class {
+		c.conn = db.transactionOf(ctx, tx, c.text)
+	}
 	return c, nil
 }
 
@@ -81,7 +91,9 @@ func (db *DB) exec(ctx context.Context, tx *Conn, query string, known text, args
 	}
 	var result driver.Result
 	run := func(ctx context.Context, conn *Conn) (err error) {
-		result, err = conn.exec(ctx, c.manner(), c.query, c.args)
+		if result, err = conn.exec(ctx, c.manner(), c.query, c.args); err == nil && c.guard.Check != nil {
+			c.outcome = outcomeOf(result)
+		}
 		return err
 	}
 	switch {
@@ -118,7 +130,7 @@ func (db *DB) query(ctx context.Context, tx *Conn, query string, known text, arg
 		}
 		held, err := holdRows(r, c.guard)
 		if err == nil {
-			rows = held
+			rows, c.outcome.Rows = held, len(held.rows)
 		}
 		return err
 	}
@@ -177,20 +189,32 @@ func (c *call) checked(run func(context.Context, *Conn) error) func(context.Cont
 		return run
 	}
 	return func(ctx context.Context, conn *Conn) error {
+		c.outcome = Outcome{Affected: -1}
 		after, err := c.guard.Check(conn.within(ctx), conn)
 		if err != nil {
 			conn.Fail(err)
 			return err
 		}
-		if err := run(ctx, conn); err != nil || after == nil {
-			return err
+		failed := run(ctx, conn)
+		if after == nil || failed != nil && c.db.aborts {
+			return failed
 		}
-		if err := after(conn.within(ctx)); err != nil {
+		if err := after(conn.within(ctx), c.outcome); err != nil {
+			// Where the connection is of no use any more, that is what the caller should hear.
+			err = errors.Join(failed, err)
 			conn.Fail(err)
 			return err
 		}
-		return nil
+		return failed
 	}
+}
+
+func outcomeOf(result driver.Result) Outcome {
+	affected, err := result.RowsAffected()
+	if err != nil {
+		affected = -1 // some statements have no such number
+	}
+	return Outcome{Affected: affected}
 }
 
 func (c *call) pool() *pool {
