@@ -53,3 +53,13 @@ func (m *Model) ToStruct(ctx context.Context, row []predicate.Value, v reflect.V
 	}
 	return errors.Join(errs...)
 }
+
+// Load reads the field from a struct of the model's type.
+func (f *Field) Load(ctx context.Context, in reflect.Value) (predicate.Value, error) {
+	return f.load(ctx, in, in.FieldByIndex(f.tags.Index))
+}
+
+// Store writes the field of a struct of the model's type that can be changed.
+func (f *Field) Store(ctx context.Context, in reflect.Value, v predicate.Value) error {
+	return f.store(ctx, in, in.FieldByIndex(f.tags.Index), v)
+}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"reflect"
 	"slices"
@@ -11,12 +12,14 @@ import (
 	"gorm.io/gorm/logger"
 	"gorm.io/gorm/schema"
 
+	"github.com/capebase/capebase/internal/caller"
 	"github.com/capebase/capebase/internal/predicate"
 	"github.com/capebase/capebase/internal/sqldriver"
 )
 
 // Models with hooks are written through GORM in the same transaction: its session finds the transaction in the context.
-// The hooks see the caller there too.
+// The hooks see the caller there too, and what they do themselves is limited like any session: the store has applied the
+// rules to its own statement alone, and so that alone runs as CapeBase's.
 
 func (s *Store) gormSession(ctx context.Context) *gorm.DB {
 	session := s.gorm.Session(&gorm.Session{
@@ -24,7 +27,31 @@ func (s *Store) gormSession(ctx context.Context) *gorm.DB {
 		Logger: s.gorm.Logger.LogMode(logger.Silent), // a client's conflict is an answer; what is not one is logged there
 	})
 	session.TranslateError = false // this session's copy: problems are made of the database's own errors
-	return session
+	return session.Set(ownSetting, true)
+}
+
+// ownSetting marks the store's statements.
+const ownSetting = "cape:own"
+
+// Own tells whether a GORM statement is the store's: it has the rules applied.
+func Own(db *gorm.DB) bool {
+	_, own := db.Get(ownSetting)
+	return own
+}
+
+// internally runs the callback that talks to the database with CapeBase's own context where the statement is the store's.
+// The callbacks around it, of hooks and associations, keep the caller's.
+func internally(run func(*gorm.DB)) func(*gorm.DB) {
+	return func(db *gorm.DB) {
+		if !Own(db) {
+			run(db)
+			return
+		}
+		ctx := db.Statement.Context
+		defer func() { db.Statement.Context = ctx }()
+		db.Statement.Context = caller.WithInternal(ctx)
+		run(db)
+	}
 }
 
 // insertThroughGORM returns, beside an error, the row as hooks left it.
@@ -98,10 +125,16 @@ func keepExplicit(db *gorm.DB) {
 // registerCallbacks prepares a gorm.DB once.
 func registerCallbacks(g *gorm.DB) error {
 	const name = "cape:explicit"
-	if g.Callback().Create().Get(name) != nil {
+	c := g.Callback()
+	if c.Create().Get(name) != nil {
 		return nil
 	}
-	return g.Callback().Create().After("gorm:before_create").Before("gorm:create").Register(name, keepExplicit)
+	return errors.Join(
+		c.Create().After("gorm:before_create").Before("gorm:create").Register(name, keepExplicit),
+		c.Create().Replace("gorm:create", internally(c.Create().Get("gorm:create"))),
+		c.Update().Replace("gorm:update", internally(c.Update().Get("gorm:update"))),
+		c.Delete().Replace("gorm:delete", internally(c.Delete().Get("gorm:delete"))),
+	)
 }
 
 // keyIn is the condition that the key is that of the struct. GORM's own leaves out the parts that are zero, and would
