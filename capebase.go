@@ -14,7 +14,6 @@ import (
 
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/engine"
-	"github.com/capebase/capebase/internal/hub"
 	"github.com/capebase/capebase/internal/journal"
 	"github.com/capebase/capebase/internal/migrate"
 	"github.com/capebase/capebase/internal/problem"
@@ -48,12 +47,9 @@ type Cape struct {
 	mountErr error // routes cannot be taken back: it stays
 
 	stamp   *journal.Stamp
-	journal *journal.Journal
-	waker   atomic.Pointer[journal.Journal] // the journal, for transactions that may come before it
-	feed    *journal.Feed
-	hub     *hub.Hub
+	live    atomic.Pointer[history] // nil until install
 	streams *stream.Server
-	failure atomic.Pointer[error] // why the tailer ended
+	failure atomic.Pointer[error] // why no changes are delivered now
 
 	closing    context.Context // until Close is called: ends a Start that is on its way
 	stopStart  context.CancelFunc
@@ -243,7 +239,8 @@ func (c *Cape) Plan(ctx context.Context) ([]string, error) {
 	return append(statements, triggers...), nil
 }
 
-// Uninstall drops CapeBase's triggers and tables, and leaves the models' alone.
+// Uninstall drops CapeBase's triggers and tables, and leaves the models' alone. Programs that run on the database deliver
+// no changes then, until one is started anew.
 func (c *Cape) Uninstall(ctx context.Context) error {
 	if err := errors.Join(journal.Uninstall(ctx, c.db), migrate.Uninstall(ctx, c.db)); err != nil {
 		return fmt.Errorf("capebase: %w", err)

@@ -36,7 +36,9 @@ type Change[T any] struct {
 
 // OnChange calls fn for each change seen by this process from Start on, in the order of commits, whoever made it and
 // however. Handlers run one after the other per call of OnChange, outside any transaction; their context is anonymous
-// and ends when Close has waited for [Limits.Shutdown]. A panic is logged and the next change is handed on.
+// and ends when Close has waited for [Limits.Shutdown]. A panic is logged and the next change is handed on. The event
+// Reset comes where changes may have been missed: a handler fell behind by more than the retention, triggers were gone for
+// a while, or a backup was restored under the running program.
 func (r *Resource[T]) OnChange(fn func(context.Context, Change[T])) {
 	h := &handler{decl: r.decl, at: position()}
 	h.call = func(ctx context.Context, m *model.Model, c *change) error {
@@ -84,9 +86,9 @@ func typedChange[T any](ctx context.Context, m *model.Model, c *change) (Change[
 }
 
 // see turns an entry into what a resource's readers get; nil when it is nothing to them.
-func (c *Cape) see(m *model.Model, e *journal.Entry) *change {
+func (h *history) see(m *model.Model, e *journal.Entry) *change {
 	seen := &change{
-		id:    c.changeID(e.Position),
+		id:    h.changeID(e.Position),
 		actor: e.Actor.ID,
 		time:  e.Time,
 	}
@@ -118,40 +120,66 @@ func alive(m *model.Model, row []predicate.Value) []predicate.Value {
 	return row
 }
 
-// follow hands a table's changes to a handler until stop ends; ctx is the handler's.
-func (c *Cape) follow(stop, ctx context.Context, table int, m *model.Model, h *handler, after int64) {
-	for {
-		entries, err := c.feed.Next(stop, after)
+// followAll hands a table's changes to a handler until Close begins. Where another history begins the handler gets a
+// Reset.
+func (c *Cape) followAll(table int, m *model.Model, h *handler) {
+	f := follower{Cape: c, history: c.live.Load(), handler: h, table: table, model: m}
+	for f.follow(); c.serving.Err() == nil; f.follow() {
+		if f.history = c.after(f.history); f.history == nil {
+			return
+		}
+		f.reset(f.history.head.Position)
+	}
+}
+
+// follower is what hands a table's changes of one history to a handler.
+type follower struct {
+	*Cape
+	history *history
+	handler *handler
+	table   int
+	model   *model.Model
+}
+
+// follow returns when the history ends, and when Close begins.
+func (f *follower) follow() {
+	for after := f.history.head.Position; ; {
+		entries, err := f.history.feed.Next(f.serving, after)
 		switch {
-		case stop.Err() != nil:
+		case f.serving.Err() != nil || errors.Is(err, journal.ErrReplaced):
 			return
 		case errors.Is(err, journal.ErrPruned):
 			// What was pruned cannot be handed on: say so, and go on with what is newest.
-			after = c.feed.Head()
-			c.hand(ctx, m, h, &change{id: c.changeID(after), event: Reset, time: time.Now().UTC()})
+			after = f.history.feed.Head()
+			f.reset(after)
 			continue
 		case err != nil:
-			c.config.Logger.WarnContext(ctx, "OnChange will read the journal again", "error", err, "declared", h.at)
+			f.config.Logger.WarnContext(f.life, "OnChange will read the journal again", "error", err, "declared", f.handler.at)
 			select {
 			case <-time.After(time.Second):
-			case <-stop.Done():
+			case <-f.serving.Done():
 			}
 			continue
 		}
 		for i := range entries {
 			e := &entries[i]
 			after = e.Position
-			if e.Table != table && (e.Op != journal.Gap || e.Table != journal.AllTables) {
+			if e.Table != f.table && (e.Op != journal.Gap || e.Table != journal.AllTables) {
 				continue
 			}
-			if seen := c.see(m, e); seen != nil {
-				c.hand(ctx, m, h, seen)
+			if seen := f.history.see(f.model, e); seen != nil {
+				f.hand(f.life, f.model, f.handler, seen)
 			}
-			if stop.Err() != nil {
+			if f.serving.Err() != nil {
 				return
 			}
 		}
 	}
+}
+
+// reset tells the handler that changes up to a position may have been missed.
+func (f *follower) reset(position int64) {
+	f.hand(f.life, f.model, f.handler, &change{id: f.history.changeID(position), event: Reset, time: time.Now().UTC()})
 }
 
 // hand calls a handler; what it panics with is logged and not the end of the program.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
 	"time"
 
 	"github.com/capebase/capebase/internal/journal"
@@ -38,15 +37,16 @@ type consumer struct {
 	options consumeOptions
 	call    func(context.Context, *model.Model, *change) error
 
-	model   *model.Model
-	journal *journal.Consumer
+	model *model.Model
+	table int
 }
 
 // Consume calls fn at least once for each change, in commit order, in one process at a time, outside any transaction;
 // its position is kept in the database under name. An error is retried with backoff, and after [Tries] the change is set
 // aside: [Cape.DeadLetters] lists those, [Cape.RetryDeadLetters] calls fn with them again. [Change.ID] is the same at
-// each call. A Change with the event Reset says that changes were lost to retention before they could be handed on. The
-// context of fn is anonymous; Close lets a running fn finish, at most [Limits.Shutdown].
+// each call. A Change with the event Reset says that changes were lost to retention before they could be handed on, or may
+// have been because the database was restored while the program ran: read again. The context of fn is anonymous; Close
+// lets a running fn finish, at most [Limits.Shutdown].
 func (r *Resource[T]) Consume(name string, fn func(context.Context, Change[T]) error, opts ...ConsumeOption) {
 	d := &consumer{decl: r.decl, at: position(), name: name}
 	for _, option := range opts {
@@ -86,13 +86,21 @@ func (c *Cape) registerConsumers(ctx context.Context, all []*published) error {
 	for _, d := range c.consumers {
 		for table, p := range all {
 			if p.declaration == d.decl {
-				d.model = p.model
-				d.journal = c.journal.Consumer(d.name, journal.ConsumerOptions{
-					FromStart: d.options.fromStart, Tries: d.options.tries, Table: table,
-				})
+				d.model, d.table = p.model, table
 			}
 		}
-		if err := d.journal.Register(ctx); err != nil {
+	}
+	return c.register(ctx, c.live.Load(), false)
+}
+
+// register makes a history's consumers. Where the history took the place of another one, each is handed a gap first.
+func (c *Cape) register(ctx context.Context, h *history, gap bool) error {
+	h.consumers = make([]*journal.Consumer, len(c.consumers))
+	for i, d := range c.consumers {
+		h.consumers[i] = h.journal.Consumer(d.name, journal.ConsumerOptions{
+			FromStart: d.options.fromStart, Tries: d.options.tries, Table: d.table, Gap: gap,
+		})
+		if err := h.consumers[i].Register(ctx); err != nil {
 			return err
 		}
 	}
@@ -102,12 +110,8 @@ func (c *Cape) registerConsumers(ctx context.Context, all []*published) error {
 // runConsumers runs the consumers that this process may own, and prunes the journal.
 func (c *Cape) runConsumers() {
 	if !c.config.NoConsumers {
-		for _, d := range c.consumers {
-			c.handling.Go(func() {
-				if err := d.journal.Run(c.life, c.serving.Done(), c.feed.Next, c.handlerOf(d)); err != nil {
-					c.config.Logger.Error("a consumer ended", "consumer", d.name, "declared", d.at, "error", err)
-				}
-			})
+		for i := range c.consumers {
+			c.handling.Go(func() { c.consume(i) })
 		}
 	}
 	if c.config.Retention >= 0 {
@@ -115,10 +119,25 @@ func (c *Cape) runConsumers() {
 	}
 }
 
+// consume runs a consumer until Close begins, in one history after the other.
+func (c *Cape) consume(number int) {
+	d := c.consumers[number]
+	for h := c.live.Load(); h != nil; h = c.after(h) {
+		err := h.consumers[number].Run(c.life, c.serving.Done(), h.feed.Next, h.handlerOf(d))
+		if errors.Is(err, journal.ErrReplaced) {
+			continue
+		}
+		if err != nil {
+			c.config.Logger.Error("a consumer ended", "consumer", d.name, "declared", d.at, "error", err)
+		}
+		return
+	}
+}
+
 // handlerOf shows entries to a consumer as changes of its resource.
-func (c *Cape) handlerOf(d *consumer) journal.Handler {
+func (h *history) handlerOf(d *consumer) journal.Handler {
 	return func(ctx context.Context, e *journal.Entry) error {
-		seen := c.see(d.model, e)
+		seen := h.see(d.model, e)
 		if seen == nil {
 			return nil
 		}
@@ -138,7 +157,7 @@ func (c *Cape) prune() {
 			timer.Stop()
 			return
 		}
-		removed, err := c.journal.Prune(c.life)
+		removed, err := c.live.Load().journal.Prune(c.life)
 		switch {
 		case c.life.Err() != nil:
 			return
@@ -166,17 +185,17 @@ const deadLetterPage = 1000
 
 // DeadLetters returns the oldest changes that a consumer set aside, at most 1,000, in commit order.
 func (c *Cape) DeadLetters(ctx context.Context, consumer string) ([]DeadLetter, error) {
-	d, err := c.consumer(consumer)
+	h, number, err := c.consumer(consumer)
 	if err != nil {
 		return nil, err
 	}
-	stored, err := d.journal.DeadLetters(ctx, 0, deadLetterPage)
+	stored, err := h.consumers[number].DeadLetters(ctx, 0, deadLetterPage)
 	if err != nil {
 		return nil, fmt.Errorf("capebase: %w", err)
 	}
 	letters := make([]DeadLetter, len(stored))
 	for i := range stored {
-		letters[i] = DeadLetter{ID: c.changeID(stored[i].Entry.Position), Tries: stored[i].Tries, Error: stored[i].Error, Time: stored[i].At}
+		letters[i] = DeadLetter{ID: h.changeID(stored[i].Entry.Position), Tries: stored[i].Tries, Error: stored[i].Error, Time: stored[i].At}
 	}
 	return letters, nil
 }
@@ -184,29 +203,25 @@ func (c *Cape) DeadLetters(ctx context.Context, consumer string) ([]DeadLetter, 
 // RetryDeadLetters calls a consumer's function with the changes that it set aside, in order, and forgets those with
 // which it succeeds now. It returns their number; the errors of the others are joined.
 func (c *Cape) RetryDeadLetters(ctx context.Context, consumer string) (succeeded int, err error) {
-	d, err := c.consumer(consumer)
+	h, number, err := c.consumer(consumer)
 	if err != nil {
 		return 0, err
 	}
-	if succeeded, err = d.journal.Retry(ctx, c.handlerOf(d)); err != nil {
+	if succeeded, err = h.consumers[number].Retry(ctx, h.handlerOf(c.consumers[number])); err != nil {
 		err = fmt.Errorf("capebase: %w", err)
 	}
 	return succeeded, err
 }
 
-func (c *Cape) consumer(name string) (*consumer, error) {
+// consumer finds a consumer of the present history by its name.
+func (c *Cape) consumer(name string) (h *history, number int, err error) {
 	if !c.started.Load() {
-		return nil, ErrNotStarted
+		return nil, 0, ErrNotStarted
 	}
-	for _, d := range c.consumers {
+	for i, d := range c.consumers {
 		if d.name == name {
-			return d, nil
+			return c.live.Load(), i, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: %q", ErrNoConsumer, name)
-}
-
-// changeID is a Change's ID: unique among all journals, and the same for each reader.
-func (c *Cape) changeID(position int64) string {
-	return c.journal.Epoch() + "-" + strconv.FormatInt(position, 10)
+	return nil, 0, fmt.Errorf("%w: %q", ErrNoConsumer, name)
 }

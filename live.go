@@ -2,8 +2,8 @@ package capebase
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/capebase/capebase/internal/hub"
@@ -11,14 +11,23 @@ import (
 	"github.com/capebase/capebase/internal/model"
 )
 
+// history is a journal and what this process reads of it. Where another journal takes its place, such as that of a
+// restored backup, positions mean other changes, and another history begins.
+type history struct {
+	journal   *journal.Journal
+	head      journal.Mark // where it begins for this process
+	feed      *journal.Feed
+	hub       *hub.Hub
+	consumers []*journal.Consumer // in the order of Cape.consumers
+	replaced  chan struct{}       // closed once another history has taken its place
+}
+
 // install prepares the journal of the models' tables, and what reads it.
 func (c *Cape) install(ctx context.Context, all []*model.Model) error {
-	if c.hub != nil {
+	if c.live.Load() != nil {
 		return nil // by a Start that failed after this
 	}
-	j, err := journal.Open(c.db, all, journal.Options{
-		Logger: c.config.Logger, Stamp: c.stamp, Retention: c.config.Retention, Fixed: c.config.Migrate == MigrateNone,
-	})
+	j, err := c.openJournal(all)
 	if err != nil {
 		return err
 	}
@@ -30,45 +39,134 @@ func (c *Cape) install(ctx context.Context, all []*model.Model) error {
 	if err != nil {
 		return err
 	}
+	h, err := newHistory(ctx, j)
+	if err == nil {
+		c.live.Store(h)
+	}
+	return err
+}
+
+func (c *Cape) openJournal(all []*model.Model) (*journal.Journal, error) {
+	return journal.Open(c.db, all, journal.Options{
+		Logger: c.config.Logger, Stamp: c.stamp, Retention: c.config.Retention, Fixed: c.config.Migrate == MigrateNone,
+	})
+}
+
+// newHistory begins at the journal's head.
+func newHistory(ctx context.Context, j *journal.Journal) (*history, error) {
 	head, err := j.Head(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c.journal = j
-	c.feed = journal.NewFeed(j, head)
-	c.hub = hub.New(hub.Options{Head: hub.Mark(head)})
-	return nil
+	return &history{
+		journal: j, head: head, feed: journal.NewFeed(j, head), hub: hub.New(hub.Options{Head: hub.Mark(head)}),
+		replaced: make(chan struct{}),
+	}, nil
 }
 
 // runLive starts the tailer and the handlers, from the head that install found.
 func (c *Cape) runLive(all []*published) {
-	from := c.feed.Head()
 	c.tasks.Go(func() {
-		if err := c.journal.Run(c.life, from, c.deliver); err != nil {
-			c.failure.Store(&err)
-			c.config.Logger.Error("no changes are delivered any more; start the program again", "error", err)
+		for h := c.live.Load(); h != nil; {
+			err := h.journal.Run(c.life, h.head, h.deliver)
+			if err == nil {
+				return
+			}
+			h = c.replace(h, err)
 		}
 	})
 	for _, h := range c.handlers {
 		for table, p := range all {
 			if p.declaration == h.decl {
-				c.handling.Go(func() { c.follow(c.serving, c.life, table, p.model, h, from) })
+				c.handling.Go(func() { c.followAll(table, p.model, h) })
 			}
 		}
 	}
 }
 
+// The pauses between looks for a journal that is to come back.
+const (
+	firstLook = 50 * time.Millisecond
+	lastLook  = 5 * time.Second
+)
+
+// replace puts another history into the place of one whose tailer ended: streams, handlers and consumers begin again. It
+// waits for the journal as long as that is not there, and returns nil at the end of the program.
+func (c *Cape) replace(h *history, cause error) *history {
+	c.fail(cause)
+	h.feed.End()
+	for wait := firstLook; ; wait = min(2*wait, lastLook) {
+		next, err := c.successor(c.life, h)
+		switch {
+		case c.life.Err() != nil:
+			return nil
+		case err == nil:
+			c.live.Store(next)
+			c.streams.Rebase(next.hub)
+			close(h.replaced)
+			c.failure.Store(nil)
+			c.config.Logger.Warn("the journal was replaced by another one, and changes are delivered again: subscribers read anew",
+				"epoch", next.journal.Epoch(), "position", next.head.Position)
+			return next
+		}
+		c.fail(err)
+		select {
+		case <-time.After(wait):
+		case <-c.life.Done():
+			return nil
+		}
+	}
+}
+
+// fail notes why no changes are delivered, and logs it unless that is known.
+func (c *Cape) fail(err error) {
+	if last := c.failure.Swap(&err); last == nil || (*last).Error() != err.Error() {
+		c.config.Logger.Error("no changes are delivered now", "error", err)
+	}
+}
+
+// successor makes the history of the journal that took another one's place.
+func (c *Cape) successor(ctx context.Context, h *history) (*history, error) {
+	j, err := c.openJournal(models(c.published))
+	if err != nil {
+		return nil, err
+	}
+	if err := j.Rejoin(ctx, h.journal.Epoch()); err != nil {
+		return nil, err
+	}
+	next, err := newHistory(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	return next, c.register(ctx, next, true)
+}
+
+// after waits for the history that takes a history's place; nil when the program ends first.
+func (c *Cape) after(h *history) *history {
+	select {
+	case <-h.replaced:
+		return c.live.Load()
+	case <-c.serving.Done():
+		return nil
+	}
+}
+
+// changeID is a Change's ID: unique among all journals, and the same for each reader.
+func (h *history) changeID(position int64) string {
+	return h.journal.Epoch() + "-" + strconv.FormatInt(position, 10)
+}
+
 // deliver hands a page of the journal to everybody in this process. Only the tailer calls it.
-func (c *Cape) deliver(entries []journal.Entry) {
-	c.feed.Deliver(entries)
+func (h *history) deliver(entries []journal.Entry) {
+	h.feed.Deliver(entries)
 	events := make([]hub.Event, 0, len(entries))
 	for i := range entries {
 		if e := &entries[i]; e.Op != journal.Secret {
 			events = append(events, hubEvent(e))
 		}
 	}
-	c.hub.Publish(events)
-	c.hub.Advance(hub.Mark(entries[len(entries)-1].Mark))
+	h.hub.Publish(events)
+	h.hub.Advance(hub.Mark(entries[len(entries)-1].Mark))
 }
 
 // hubEvent is an entry as the hub matches it.
@@ -81,8 +179,8 @@ func hubEvent(e *journal.Entry) hub.Event {
 
 // wake makes the tailer look: a transaction of this process was committed.
 func (c *Cape) wake(context.Context) {
-	if j := c.waker.Load(); j != nil {
-		j.Wake()
+	if h := c.live.Load(); h != nil {
+		h.journal.Wake()
 	}
 }
 
@@ -115,9 +213,9 @@ func (c *Cape) drain() error {
 	return err
 }
 
-// liveFailure tells why changes are no longer delivered.
+// liveFailure tells why changes are not delivered now.
 func (c *Cape) liveFailure() error {
-	if err := c.failure.Load(); err != nil && !errors.Is(*err, context.Canceled) {
+	if err := c.failure.Load(); err != nil {
 		return *err
 	}
 	return nil

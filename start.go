@@ -50,7 +50,6 @@ func (c *Cape) Start(ctx context.Context) error {
 	if c.closing.Err() != nil {
 		return errors.New("capebase: Close during Start")
 	}
-	c.waker.Store(c.journal)
 	c.runLive(all)
 	c.runConsumers()
 	c.started.Store(true)

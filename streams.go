@@ -18,7 +18,7 @@ import (
 func (c *Cape) newStreams(all []*published, stores []*store.Store) {
 	limits := c.config.Limits
 	options := stream.Options{
-		Hub: c.hub, Journal: &streamJournal{Journal: c.journal, stores: stores}, Logger: c.config.Logger, Origins: c.config.Origins,
+		Hub: c.live.Load().hub, Journal: &streamJournal{cape: c, stores: stores}, Logger: c.config.Logger, Origins: c.config.Origins,
 		Authenticate: c.authenticateAgain,
 		Limits:       stream.Limits{Streams: limits.Streams, StreamsEach: limits.StreamsEach, Drain: limits.Shutdown / 2},
 	}
@@ -64,15 +64,25 @@ func (c *Cape) Recheck(match func(auth.Identity) bool) {
 	}
 }
 
-// streamJournal is the journal as streams read it.
+// streamJournal is the journal as streams read it: the present one, since [stream.Server.Rebase] comes after the change.
 type streamJournal struct {
-	*journal.Journal
+	cape   *Cape
 	stores []*store.Store
+}
+
+func (j *streamJournal) present() *journal.Journal { return j.cape.live.Load().journal }
+
+// Token implements stream.Journal.
+func (j *streamJournal) Token(at journal.Mark, set uint64) string { return j.present().Token(at, set) }
+
+// Resume implements stream.Journal.
+func (j *streamJournal) Resume(ctx context.Context, token string, set uint64) (journal.Mark, journal.State, error) {
+	return j.present().Resume(ctx, token, set)
 }
 
 // Read gives each entry as the hub's event.
 func (j *streamJournal) Read(ctx context.Context, after int64, limit int) ([]hub.Event, error) {
-	entries, err := j.Journal.Read(ctx, after, limit)
+	entries, err := j.present().Read(ctx, after, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +95,7 @@ func (j *streamJournal) Read(ctx context.Context, after int64, limit int) ([]hub
 
 // Snapshot lets fn read rows in one consistent read.
 func (j *streamJournal) Snapshot(ctx context.Context, fn func(context.Context, stream.Rows) error) (journal.Snapshot, error) {
-	return j.Journal.Snapshot(ctx, func(ctx context.Context, _ *sqldriver.Conn) error {
+	return j.present().Snapshot(ctx, func(ctx context.Context, _ *sqldriver.Conn) error {
 		return fn(ctx, func(ctx context.Context, table int, where *predicate.Expr, visit func([]predicate.Value) error) error {
 			return j.stores[table].Visit(ctx, where, visit)
 		})

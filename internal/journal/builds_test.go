@@ -30,12 +30,12 @@ func (newNote) TableName() string { return "notes" }
 func TestTwoBuildsRunSideBySide(t *testing.T) {
 	eachJournaled(t, func(t *testing.T, target dbtest.Target) {
 		older := open(t, target, Options{}, parse[oldNote](t)).start()
-		olds := older.tail(0)
+		olds := older.tail(Mark{})
 		older.exec("INSERT INTO notes (id, text) VALUES (1, 'a')")
 		next(t, olds)
 
 		newer := open(t, target, Options{}, parse[newNote](t)).start()
-		news := newer.tail(0)
+		news := newer.tail(Mark{})
 		next(t, news) // the first note, of which there is no title yet
 		newer.exec("INSERT INTO notes (id, text, title) VALUES (2, 'b', 'B')")
 		older.exec("UPDATE notes SET text = 'c' WHERE id = 2")
@@ -81,7 +81,7 @@ func TestAJournalMadeAnewEndsTheTailer(t *testing.T) {
 			t.Fatal(err)
 		}
 		ended, began := make(chan error, 1), make(chan struct{}, 10)
-		go func() { ended <- b.Run(t.Context(), 0, func([]Entry) { began <- struct{}{} }) }()
+		go func() { ended <- b.Run(t.Context(), Mark{}, func([]Entry) { began <- struct{}{} }) }()
 		within(t, began, "the first page") // the tailer knows the catalogue
 
 		other := open(t, target, Options{}, parse[Item](t))

@@ -27,6 +27,9 @@ type ConsumerOptions struct {
 	Tries int
 	// Table is the index of the table whose entries are handled, or AllTables.
 	Table int
+	// Gap hands a gap to the handler before anything else: the journal was replaced while this program ran, and it cannot
+	// be known what came between.
+	Gap bool
 }
 
 // Handler handles an entry. It may be called again for the same entry: after a crash, or when it was cancelled. Its
@@ -123,12 +126,13 @@ type run struct {
 	waiting context.Context // ends with that, and with stop
 	next    func(ctx context.Context, after int64) ([]Entry, error)
 	handle  Handler
+	gap     bool // the handler is to get one
 }
 
 // Run handles entries until ctx ends or stop is closed, which is no error, while this process has the lease, and waits
 // for that otherwise. After stop it returns once the running handler has, and has saved its position; the end of ctx
 // cancels the handler's context. next returns entries after a position, at least one, and waits for them: Feed.Next
-// does. Errors of the database are logged, and it tries again.
+// does. Errors of the database are logged, and it tries again; ErrReplaced, which next returns, ends Run.
 //
 // The position is saved after the handler; entries that took less than 20 ms in all are saved together. Where entries
 // were pruned before the consumer came to them, which Options.Hold forbids for long, it is lost: the handler gets a Gap.
@@ -142,13 +146,15 @@ func (c *Consumer) Run(ctx context.Context, stop <-chan struct{}, next func(ctx 
 		case <-waiting.Done():
 		}
 	}()
-	r := &run{Consumer: c, owner: owner(), working: ctx, waiting: waiting, next: next, handle: handle}
+	r := &run{Consumer: c, owner: owner(), working: ctx, waiting: waiting, next: next, handle: handle, gap: c.options.Gap}
 	backoff := firstBackoff
 	for waiting.Err() == nil {
 		began := time.Now()
 		err := r.turn()
 		switch {
 		case waiting.Err() != nil:
+		case errors.Is(err, ErrReplaced):
+			return err
 		case err == nil: // another process has it
 			pause(waiting, standbyPause/2+mrand.N(standbyPause/2)) //nolint:gosec // no secret
 		default:
@@ -201,7 +207,7 @@ func (r *run) turn() (err error) {
 		cancelWaiting()
 		cancel(nil)
 		<-renewed
-		if released := l.release(r.working); !errors.Is(released, errTaken) {
+		if released := l.release(r.working, !errors.Is(err, ErrReplaced)); !errors.Is(released, errTaken) {
 			err = errors.Join(err, released)
 		}
 		if errors.Is(err, errTaken) {
@@ -226,17 +232,31 @@ type shift struct {
 // verify compares the position with the journal, which may have been pruned, or be another one.
 func (s *shift) verify() error {
 	state, floor, err := s.journal.stateOf(s.waiting, s.lease.state.Mark)
-	if err != nil || state == OK {
+	switch {
+	case err != nil:
 		return err
+	case state != OK:
+		err = s.lost(floor)
+	case s.gap:
+		s.log.WarnContext(s.waiting, "journal: it was replaced; a consumer gets a gap and goes on from its position", "position", s.lease.state.Position)
+		err = s.one(gapAt(s.lease.state.Mark))
 	}
-	return s.lost(floor)
+	if err == nil && s.waiting.Err() == nil {
+		s.gap = false
+	}
+	return err
+}
+
+// gapAt is a gap of all tables.
+func gapAt(m Mark) *Entry {
+	return &Entry{Mark: m, Table: AllTables, Op: Gap, Time: time.Now().UTC()}
 }
 
 // lost hands on a gap, and goes on from the floor.
 func (s *shift) lost(floor Mark) error {
 	s.log.ErrorContext(s.waiting, "journal: entries that a consumer had not handled yet are gone; it gets a gap and goes on with the oldest that is there",
 		"position", s.lease.state.Position, "floor", floor.Position, "error", ErrPruned)
-	return s.one(&Entry{Mark: floor, Table: AllTables, Op: Gap, Time: time.Now().UTC()})
+	return s.one(gapAt(floor))
 }
 
 func (s *shift) serve() error {

@@ -32,7 +32,7 @@ func (b *bed) consume(t *testing.T, c *Consumer, handle Handler) *consuming {
 	feed := NewFeed(b.Journal, head)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	r := &consuming{t: t, stop: make(chan struct{}), cancel: cancel, done: make(chan error, 2)}
-	go func() { r.done <- b.Run(ctx, head.Position, feed.Deliver) }()
+	go func() { r.done <- b.Run(ctx, head, feed.Deliver) }()
 	go func() {
 		err := c.Run(ctx, r.stop, feed.Next, handle)
 		cancel()

@@ -18,6 +18,7 @@ type Feed struct {
 	floor   int64   // all entries above it, up to head, are in entries
 	head    int64
 	grown   chan struct{} // closed when the head moves, and replaced
+	ended   bool
 }
 
 // NewFeed returns a feed that begins after head; Deliver gets what follows.
@@ -32,6 +33,9 @@ func (f *Feed) Deliver(entries []Entry) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.ended {
+		return
+	}
 	if surplus := len(f.entries) + len(entries) - feedSize; surplus > 0 && surplus < len(f.entries) {
 		f.floor = f.entries[surplus-1].Position
 		f.entries = append([]Entry(nil), f.entries[surplus:]...) // readers may hold the old array
@@ -44,14 +48,27 @@ func (f *Feed) Deliver(entries []Entry) {
 	f.grown = make(chan struct{})
 }
 
+// End ends the feed: the journal was replaced, and its positions mean nothing any more. Next fails from then on.
+func (f *Feed) End() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.ended {
+		f.ended = true
+		close(f.grown)
+	}
+}
+
 // Next returns entries after a position, at least one and at most a page, and waits for them when there are none yet.
-// Nobody may change them. Its errors are the context's, and those of Journal.Read, ErrPruned among them.
+// Nobody may change them. Its errors are the context's, those of Journal.Read, ErrPruned among them, and ErrReplaced
+// after End.
 func (f *Feed) Next(ctx context.Context, after int64) ([]Entry, error) {
 	for {
 		f.mu.Lock()
-		entries, floor, head, grown := f.entries, f.floor, f.head, f.grown
+		entries, floor, head, grown, ended := f.entries, f.floor, f.head, f.grown, f.ended
 		f.mu.Unlock()
 		switch {
+		case ended:
+			return nil, ErrReplaced
 		case head <= after:
 			select {
 			case <-grown:

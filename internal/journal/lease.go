@@ -138,25 +138,32 @@ func (l *lease) save(ctx context.Context, s *step) error {
 	return nil
 }
 
-// release writes the state and frees the consumer.
-func (l *lease) release(ctx context.Context) error {
+// release frees the consumer. It writes the state unless that is of a journal that was replaced: the other one has its own.
+func (l *lease) release(ctx context.Context, state bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 	defer cancel()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !state {
+		return l.write(ctx, false, nil)
+	}
 	return l.write(ctx, false, &step{to: l.state})
 }
 
+// write extends or ends the lease and takes a step; without one, which is nil, the state stays as it is.
 func (l *lease) write(ctx context.Context, keep bool, s *step) error {
 	d := l.journal.db.Dialect()
 	q := engine.NewBuilder(d)
 	q.Write("UPDATE ", l.journal.source.name(consumerTable), " SET ")
-	equal(q, "position", s.to.Position)
-	q.Write(", ")
-	equal(q, "nonce", nonceTo(s.to.Nonce))
-	q.Write(", ")
-	equal(q, "tries", s.to.tries)
-	q.Write(", ", d.Quote("leased"), " = ")
+	if s != nil {
+		equal(q, "position", s.to.Position)
+		q.Write(", ")
+		equal(q, "nonce", nonceTo(s.to.Nonce))
+		q.Write(", ")
+		equal(q, "tries", s.to.tries)
+		q.Write(", ")
+	}
+	q.Write(d.Quote("leased"), " = ")
 	if keep {
 		q.Write(l.journal.source.now(), " + ")
 		q.Raw(leaseTime.Microseconds())
@@ -174,7 +181,7 @@ func (l *lease) write(ctx context.Context, keep bool, s *step) error {
 			return err
 		case n == 0:
 			return errTaken
-		case s.also != nil:
+		case s != nil && s.also != nil:
 			return s.also(ctx, c)
 		}
 		return nil

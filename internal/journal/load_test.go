@@ -75,7 +75,7 @@ func TestNodesAgreeUnderLoad(t *testing.T) {
 	eachJournaled(t, func(t *testing.T, target dbtest.Target) {
 		b := open(t, target, Options{}, parse[Item](t)).start()
 		other := open(t, target, Options{}, parse[Item](t)).start()
-		one, two := b.tail(0), other.tail(0)
+		one, two := b.tail(Mark{}), other.tail(Mark{})
 		stop := b.load(4)
 		l := newLedger(t, 0)
 		owners := 0
@@ -115,7 +115,7 @@ func TestNodesAgreeUnderLoad(t *testing.T) {
 func TestSnapshotsHandOverUnderLoad(t *testing.T) {
 	eachJournaled(t, func(t *testing.T, target dbtest.Target) {
 		b := open(t, target, Options{}, parse[Item](t)).start()
-		delivered := b.tail(0)
+		delivered := b.tail(Mark{})
 		stop := b.load(4)
 		type reader struct {
 			made *ledger

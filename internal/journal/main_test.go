@@ -171,7 +171,7 @@ func summary(entries []Entry) string {
 }
 
 // tail runs the tailer and returns what receives its entries.
-func (b *bed) tail(after int64) <-chan Entry {
+func (b *bed) tail(after Mark) <-chan Entry {
 	entries := make(chan Entry, 100_000)
 	ctx, cancel := context.WithCancel(b.t.Context())
 	done := make(chan error, 1)

@@ -106,10 +106,10 @@ func TestMySQLWithoutForeignKeyChecksNothingFollows(t *testing.T) {
 func TestMySQLForeignKeysThatComeAndGo(t *testing.T) {
 	t.Parallel()
 	b := cascadeBed(t)
-	entries := b.tail(0)
+	entries := b.tail(Mark{})
 	branches := open(t, b.target, Options{}, parse[branch](t)).start() // a build that knows of no leaves
 	branches.mysql().times.look = b.mysql().times.look
-	branches.tail(0)
+	branches.tail(Mark{})
 	b.exec("INSERT INTO owners VALUES (1)")
 	b.exec("INSERT INTO branches (id, owner_id) VALUES (1, 1)")
 	b.exec("INSERT INTO leaves (id, branch_id) VALUES (1, 1)")
@@ -169,7 +169,7 @@ func TestMySQLRefusesWhatNoTriggerCanFollow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := cascadeBed(t)
-			entries := b.tail(0)
+			entries := b.tail(Mark{})
 			b.exec("INSERT INTO branches (id) VALUES (1)")
 			next(t, entries)
 			b.exec(c.statement)

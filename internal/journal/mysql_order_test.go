@@ -75,7 +75,7 @@ func TestMySQLOrder(t *testing.T) {
 	other := open(t, b.target, Options{Poll: 5 * time.Millisecond}, parse[Item](t)).start()
 	b.insert(1, counters)
 	b.exec("INSERT INTO items (id, name, count, token) VALUES (1000, 'long', 0, '')")
-	one, two := b.tail(0), other.tail(0)
+	one, two := b.tail(Mark{}), other.tail(Mark{})
 	stay, opened := make(chan struct{}), make(chan struct{})
 	var long sync.WaitGroup
 	long.Go(func() {
@@ -155,7 +155,7 @@ func TestMySQLHoles(t *testing.T) {
 			if err := node.Check(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			entries := node.tail(0)
+			entries := node.tail(Mark{})
 			for range 3 {
 				next(t, entries)
 			}
@@ -255,7 +255,7 @@ func TestMySQLRestoredDatabases(t *testing.T) {
 				b.all()
 			}
 			ended, delivered := make(chan error, 1), make(chan struct{}, 100)
-			go func() { ended <- b.Run(t.Context(), 0, func([]Entry) { delivered <- struct{}{} }) }()
+			go func() { ended <- b.Run(t.Context(), Mark{}, func([]Entry) { delivered <- struct{}{} }) }()
 			within(t, delivered, "entries")
 			for _, statement := range restore {
 				b.exec(statement)
@@ -268,7 +268,7 @@ func TestMySQLRestoredDatabases(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			entries := b.tail(head.Position) // and it can go on from there
+			entries := b.tail(head) // and it can go on from there
 			b.insert(11, 11)
 			for e := next(t, entries); e.Key != "[11]"; e = next(t, entries) {
 			}
@@ -293,7 +293,7 @@ func TestMySQLServerIsKilled(t *testing.T) {
 	b.start()
 	other := open(t, target, Options{}, parse[Item](t)).start()
 	b.insert(1, counters)
-	one, two := b.tail(0), other.tail(0)
+	one, two := b.tail(Mark{}), other.tail(Mark{})
 	l := newLedger(t, 0)
 	for range 2 {
 		ctx, cancel := context.WithCancel(t.Context())

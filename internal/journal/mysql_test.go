@@ -95,7 +95,7 @@ func TestMySQLSessionsOfOtherPrograms(t *testing.T) {
 	b := mariaBed(t, parse[foreign](t))
 	createForeign(b)
 	b.start()
-	entries := b.tail(0)
+	entries := b.tail(Mark{})
 	file := t.TempDir() + "/rows"
 	write(t, file, "7\tseven\n8\teight\n")
 	b.client(`
@@ -169,7 +169,7 @@ func TestMySQLActorsNeverBleed(t *testing.T) {
 func TestMySQLTruncateIsAGap(t *testing.T) {
 	t.Parallel()
 	b := mariaBed(t, parse[Item](t), parse[strange](t)).start()
-	entries := b.tail(0)
+	entries := b.tail(Mark{})
 	b.exec("INSERT INTO items VALUES (1, 'a', 0, '')")
 	next(t, entries)
 	b.settled()
@@ -228,7 +228,7 @@ func eventually(t testing.TB, what string, holds func() bool) {
 func TestMySQLTriggersThatWentMissing(t *testing.T) {
 	t.Parallel()
 	b := mariaBed(t, parse[Folder](t), parse[File](t)).start()
-	entries := b.tail(0)
+	entries := b.tail(Mark{})
 	b.exec("INSERT INTO folders VALUES (1, 'a', 0)")
 	next(t, entries)
 	for trigger, table := range map[string]int{"cape_folders_u": 0, "cape_files_i": 1, "cape_folders_b": 1} {

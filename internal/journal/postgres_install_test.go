@@ -41,7 +41,7 @@ func TestPostgresPartitions(t *testing.T) {
 	if statements, err := b.Statements(t.Context()); err != nil || len(statements) > 0 {
 		t.Fatalf("after Install %q are missing, error %v", statements, err)
 	}
-	entries := b.tail(0)
+	entries := b.tail(Mark{})
 	for _, c := range []struct{ statement, want string }{
 		{`INSERT INTO store.parts VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 2, 'c')`, `INSERT [1,1], INSERT [2,2], INSERT [3,2]`},
 		{`UPDATE store.two SET note = 'd' WHERE id = 2`, `UPDATE [2,2]`},
@@ -114,7 +114,7 @@ func TestPostgresTablesChangeUnderTheTriggers(t *testing.T) {
 // TestPostgresTriggersThatDoNotFire are found and put right, with a gap.
 func TestPostgresTriggersThatDoNotFire(t *testing.T) {
 	b := postgresBed(t)
-	entries := b.tail(0)
+	entries := b.tail(Mark{})
 	b.exec(`INSERT INTO items VALUES (0, 'n', 0, '')`)
 	next(t, entries)
 	for _, statement := range []string{
@@ -185,7 +185,7 @@ func TestPostgresTransactionsWithOneSnapshot(t *testing.T) {
 	target := dbtest.New(t, dbtest.Postgres)
 	target.URL += "&default_transaction_isolation=serializable&default_transaction_read_only=off&synchronous_commit=off"
 	b := open(t, target, Options{}, parse[Item](t)).start()
-	entries := b.tail(0)
+	entries := b.tail(Mark{})
 	ctx := auth.With(t.Context(), auth.Identity{ID: "ann"})
 	b.transaction(ctx, `INSERT INTO items VALUES (1, 'a', 0, ''), (2, 'b', 0, '')`)
 	next(t, entries)
@@ -238,7 +238,7 @@ func (b *bed) role(grants ...string) dbtest.Target {
 // TestPostgresRolesWithoutRights may write to the table, and to nothing of the journal's.
 func TestPostgresRolesWithoutRights(t *testing.T) {
 	b := postgresBed(t)
-	entries := b.tail(0)
+	entries := b.tail(Mark{})
 	target := b.role("GRANT ALL ON items TO ROLE")
 	poor := bed{t: t, target: target}
 	c := poor.foreign()
@@ -271,7 +271,7 @@ func TestPostgresRolesThatOnlyRun(t *testing.T) {
 	if err := b.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	entries := b.tail(0)
+	entries := b.tail(Mark{})
 	b.exec(`INSERT INTO items VALUES (1, 'a', 0, ''), (2, 'b', 0, '')`)
 	next(t, entries)
 	next(t, entries)

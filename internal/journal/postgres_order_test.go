@@ -61,7 +61,7 @@ func TestPostgresSixteenWriters(t *testing.T) {
 	other := open(t, target, Options{}, parse[Item](t)).start()
 	b.insertRows(0, counters-1)
 	b.insertRows(100, 100)
-	one, two := b.tail(0), other.tail(0)
+	one, two := b.tail(Mark{}), other.tail(Mark{})
 	const writers, each = 16, 25
 	var group sync.WaitGroup
 	err := b.db.Update(t.Context(), func(ctx context.Context, c *sqldriver.Conn) error {
@@ -195,7 +195,7 @@ func (b *bed) pruneUpTo(position int64, limit int) int {
 // TestPostgresForeignCommitsAreSeenSoon has a program write that tells nobody.
 func TestPostgresForeignCommitsAreSeenSoon(t *testing.T) {
 	b := postgresBed(t)
-	entries := b.tail(0)
+	entries := b.tail(Mark{})
 	c := b.foreign()
 	for i := range 20 {
 		b.foreignExec(c, fmt.Sprintf("INSERT INTO items VALUES (%d, 'n%d', 0, '')", i, i))
@@ -234,7 +234,7 @@ func (c *copied) Err() error { return nil }
 // a moment the last tick is moved up, so that looks pass it over.
 func TestPostgresLongTransactionsCostNothing(t *testing.T) {
 	b := postgresBed(t)
-	b.tail(0)
+	b.tail(Mark{})
 	c := b.foreign()
 	b.foreignExec(c, "BEGIN; INSERT INTO items SELECT i, 'm' || i, 0, '' FROM generate_series(1, 2000) AS i")
 	for passed := false; !passed; {

@@ -21,7 +21,7 @@ func TestPostgresServerIsKilled(t *testing.T) {
 	other := open(t, target, Options{}, parse[Item](t)).start()
 	epoch := b.Epoch()
 	b.insertRows(0, counters-1)
-	one, two := b.tail(0), other.tail(0)
+	one, two := b.tail(Mark{}), other.tail(Mark{})
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	defer group.Wait()

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -92,10 +93,15 @@ func (s *postgresSource) bounds(ctx context.Context) (floor, head Mark, err erro
 	err = s.db.Read(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		query := "SELECT f.pos_hi, f.nonce, h.pos_hi, h.nonce FROM (SELECT * FROM cape.tick ORDER BY id LIMIT 1) AS f, " +
 			"(SELECT * FROM cape.tick ORDER BY id DESC LIMIT 1) AS h"
-		return each(ctx, c, query, nil, func(row []driver.Value) error {
-			floor, head = postgresMark(row[0], row[1]), postgresMark(row[2], row[3])
+		there := false
+		err := each(ctx, c, query, nil, func(row []driver.Value) error {
+			floor, head, there = postgresMark(row[0], row[1]), postgresMark(row[2], row[3]), true
 			return nil
 		})
+		if err == nil && !there {
+			err = errors.New("cape.tick is empty: was it changed by hand?")
+		}
+		return err
 	})
 	return floor, head, err
 }

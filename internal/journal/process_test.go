@@ -59,7 +59,7 @@ func runChild(role, url string) error {
 	}
 	feed := NewFeed(j, head)
 	ended := make(chan error, 1)
-	go func() { ended <- j.Run(ctx, head.Position, feed.Deliver) }()
+	go func() { ended <- j.Run(ctx, head, feed.Deliver) }()
 	if role == "consumer" {
 		go func() {
 			ended <- j.Consumer("c", ConsumerOptions{FromStart: true}).Run(ctx, nil, feed.Next, func(_ context.Context, e *Entry) error {
@@ -165,7 +165,7 @@ func (c *child) read(t *testing.T, n int) []string {
 func TestNothingIsLostWhenWritersAreKilled(t *testing.T) {
 	eachJournaled(t, func(t *testing.T, target dbtest.Target) {
 		b := open(t, target, Options{}, parse[Item](t)).start()
-		delivered := b.tail(0)
+		delivered := b.tail(Mark{})
 		for id := 1; id <= counters; id++ {
 			b.exec(fmt.Sprintf("INSERT INTO items (id, name, count, token) VALUES (%d, 'n%d', 0, '')", id, id))
 		}

@@ -95,7 +95,7 @@ func drawStatement(t *rapid.T, forms []string) string {
 func TestEntriesMakeTheTables(t *testing.T) {
 	eachJournaled(t, func(t *testing.T, target dbtest.Target) {
 		b := open(t, target, Options{}, parse[Folder](t), parse[File](t)).start()
-		delivered := b.tail(0)
+		delivered := b.tail(Mark{})
 		forms := statements(target.Engine)
 		at := int64(0)
 		l := newLedger(t, 0)

@@ -54,7 +54,7 @@ func TestStatementsOfEachKindAreJournaled(t *testing.T) {
 
 func TestTailerDeliversAndStampsActors(t *testing.T) {
 	b := sqliteBed(t)
-	entries := b.tail(0)
+	entries := b.tail(Mark{})
 	ctx := auth.With(t.Context(), auth.Identity{ID: "ann", Roles: []string{"admin"}})
 	if _, err := b.db.SQL().ExecContext(ctx, `INSERT INTO items VALUES (1, 'a', 7, 'hush')`); err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestRollbackLeavesNothing(t *testing.T) {
 
 func TestTriggersThatWentMissingComeBackWithAGap(t *testing.T) {
 	b := sqliteBed(t)
-	entries := b.tail(0)
+	entries := b.tail(Mark{})
 	b.exec(`INSERT INTO items VALUES (1, 'a', 7, '')`)
 	if e := next(t, entries); e.Op != Insert {
 		t.Fatalf("got %+v", e)

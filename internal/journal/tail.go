@@ -12,10 +12,11 @@ const (
 	lastBackoff  = 5 * time.Second
 )
 
-// Run is the tailer: it calls deliver with all entries after a position, in order, in pages of at most 500, until ctx
+// Run is the tailer: it calls deliver with all entries after a place, in order, in pages of at most 500, until ctx
 // ends, which is no error. It outlives restarts of the database. Where entries were pruned before it could read them,
-// and where triggers went missing, it delivers a gap. Its error is ErrReplaced. Only one Run may be active.
-func (j *Journal) Run(ctx context.Context, after int64, deliver func(entries []Entry)) error {
+// and where triggers went missing, it delivers a gap. Its error is ErrReplaced, after which the Journal is of no more
+// use: see Rejoin. Only one Run may be active.
+func (j *Journal) Run(ctx context.Context, after Mark, deliver func(entries []Entry)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	watching := make(chan struct{})
 	go func() {
@@ -26,7 +27,7 @@ func (j *Journal) Run(ctx context.Context, after int64, deliver func(entries []E
 		cancel()
 		<-watching
 	}()
-	t := &tailer{Journal: j, position: after, deliver: deliver}
+	t := &tailer{Journal: j, at: after, deliver: deliver, memory: continuity{anchor: after, looked: time.Now()}}
 	backoff := firstBackoff
 	for {
 		more, err := t.step(ctx)
@@ -85,9 +86,10 @@ func (j *Journal) watch(ctx context.Context) {
 // tailer is the state of a Run.
 type tailer struct {
 	*Journal
-	position int64
-	deliver  func(entries []Entry)
-	unsound  bool // triggers are known to be missing, and were not reinstalled yet
+	at      Mark // of the last entry that was delivered
+	deliver func(entries []Entry)
+	memory  continuity
+	unsound bool // the catalogue has changed, and not all that follows from it is done
 }
 
 // step delivers a page and tells whether there may be more.
@@ -98,14 +100,14 @@ func (t *tailer) step(ctx context.Context) (more bool, err error) {
 	if err := t.source.advance(ctx); err != nil {
 		return false, err
 	}
-	entries, err := t.Read(ctx, t.position, pageSize)
+	entries, err := t.Read(ctx, t.at.Position, pageSize)
 	if errors.Is(err, ErrPruned) {
 		floor, err := t.Floor(ctx)
 		if err != nil {
 			return false, err
 		}
 		t.log.ErrorContext(ctx, "journal: entries were pruned before this process read them; subscribers start again",
-			"after", t.position, "floor", floor.Position)
+			"after", t.at.Position, "floor", floor.Position)
 		t.hand([]Entry{{Mark: floor, Table: AllTables, Op: Gap, Time: time.Now().UTC()}})
 		return true, nil
 	}
@@ -119,18 +121,21 @@ func (t *tailer) step(ctx context.Context) (more bool, err error) {
 }
 
 func (t *tailer) hand(entries []Entry) {
-	t.position = entries[len(entries)-1].Position
+	t.at = entries[len(entries)-1].Mark
 	t.deliver(entries)
 }
 
-// verify looks at the journal's own parts when the catalogue has changed.
+// verify looks at the journal's own parts when the catalogue has changed, and from time to time at whether it is the same.
 func (t *tailer) verify(ctx context.Context) error {
 	changed, err := t.source.changed(ctx)
 	if err != nil {
 		return err
 	}
 	if !changed && !t.unsound {
-		return nil
+		if time.Since(t.memory.looked) < continuityEvery {
+			return nil
+		}
+		return t.memory.check(ctx, t.Journal, t.at)
 	}
 	t.unsound = true
 	epoch, err := t.readEpoch(ctx)
@@ -139,6 +144,9 @@ func (t *tailer) verify(ctx context.Context) error {
 	}
 	if epoch != t.Epoch() {
 		return ErrReplaced
+	}
+	if err := t.memory.check(ctx, t.Journal, t.at); err != nil {
+		return err
 	}
 	statements, err := t.Statements(ctx)
 	var refused *refusedError

@@ -80,7 +80,7 @@ const (
 	leadLevel   = 5
 )
 
-func publish(c *capebase.Cape) {
+func publish(c *capebase.Cape) *capebase.Resource[Task] {
 	task := capebase.Publish[Task](c)
 	task.Allow(policy.All, policy.Owner(&task.Fields.OwnerID))
 	task.Allow(policy.All, policy.Role("admin"))
@@ -95,6 +95,7 @@ func publish(c *capebase.Cape) {
 	reading.Allow(policy.Read, policy.Field(&reading.Fields.Label).Eq(openLabel))
 	reading.Allow(policy.Read, policy.SignedIn(), policy.Field(&reading.Fields.Label).Ne(secretLabel))
 	reading.Allow(policy.All, policy.Role("admin"))
+	return task
 }
 
 // identity is a caller, with what the oracle must know of it.

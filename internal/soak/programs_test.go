@@ -128,13 +128,29 @@ func (p *program) command(ctx context.Context) (command *exec.Cmd, count, mark s
 		return exec.CommandContext(ctx, "psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1", p.target.URL),
 			`\echo :ROW_COUNT`, selected
 	}
-	u, err := url.Parse(p.target.URL)
+	command = exec.CommandContext(ctx, "mariadb", append(mariadbArguments(p.target), "--batch", "--skip-column-names")...)
+	command.Env = append(os.Environ(), "MYSQL_PWD="+mariadbPassword(p.target))
+	return command, "SELECT ROW_COUNT();", selected
+}
+
+// mariadbArguments tell MariaDB's programs where a target is. The password is in the environment.
+func mariadbArguments(target dbtest.Target) []string {
+	u := mariadbURL(target)
+	return []string{
+		"--no-defaults", "--protocol=tcp", "--host=" + u.Hostname(), "--port=" + u.Port(), "--user=" + u.User.Username(),
+		strings.TrimPrefix(u.Path, "/"),
+	}
+}
+
+func mariadbPassword(target dbtest.Target) string {
+	password, _ := mariadbURL(target).User.Password()
+	return password
+}
+
+func mariadbURL(target dbtest.Target) *url.URL {
+	u, err := url.Parse(target.URL)
 	if err != nil {
 		panic(err) // it was used before
 	}
-	password, _ := u.User.Password()
-	command = exec.CommandContext(ctx, "mariadb", "--no-defaults", "--protocol=tcp", "--host="+u.Hostname(), "--port="+u.Port(),
-		"--user="+u.User.Username(), "--batch", "--skip-column-names", strings.TrimPrefix(u.Path, "/"))
-	command.Env = append(os.Environ(), "MYSQL_PWD="+password)
-	return command, "SELECT ROW_COUNT();", selected
+	return u
 }
