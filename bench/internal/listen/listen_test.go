@@ -36,6 +36,8 @@ func change(number int) string {
 	return fmt.Sprintf("id: 7\ndata: {\"payload\":{\"user_id\":\"user-0000\",\"task\":\"buy oat milk, bread and a birthday card, change %d\"}}\n\n", number)
 }
 
+const filled = "id: 6\ndata: {\"payload\":{\"user_id\":\"user-0000\",\"task\":\"todo 000001\"}}\n\n"
+
 const heartbeat = "event: cursor\nid: 8\ndata: {}\n\n"
 
 // listenTo opens a group and waits for what it must get, a moment only.
@@ -56,7 +58,7 @@ func listenTo(t *testing.T, address string, subscribers, changes int, public boo
 }
 
 func TestGroupCountsChanges(t *testing.T) {
-	g, err := listenTo(t, serve(t, 200, change(3)+heartbeat+change(5)), 4, 8, true)
+	g, err := listenTo(t, serve(t, 200, filled+change(3)+heartbeat+change(5)), 4, 8, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +92,7 @@ func TestGroupRefuses(t *testing.T) {
 		"a change twice":         {200, change(3) + change(3), 1, "change 3 came after 3"},
 		"changes out of order":   {200, change(3) + change(2), 1, "change 2 came after 3"},
 		"another user's change":  {200, change(3), 2, "another user's change"},
-		"what nobody wrote":      {200, "data: {}\n\n", 1, "unexpected event"},
+		"what nobody wrote":      {200, change(1) + "data: {}\n\n", 1, "unexpected event"},
 		"an event like no other": {200, "event: reset\ndata: {}\n\n", 1, "unexpected"},
 		"too few":                {200, change(3), 1, context.DeadlineExceeded.Error()},
 	} {

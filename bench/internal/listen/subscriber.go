@@ -110,26 +110,29 @@ func (s *subscriber) event() error {
 			}
 			change = false
 		case change && bytes.HasPrefix(line, []byte("data: ")):
-			if err := s.note(line); err != nil {
+			if change, err = s.note(line); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// note checks that the change is the next one that is for the subscriber.
-func (s *subscriber) note(data []byte) error {
-	number, err := todo.Number(data)
+// note checks that the change is the next one that is for the subscriber. Those that filled the table may still be on
+// their way at first: they are not counted.
+func (s *subscriber) note(data []byte) (counts bool, err error) {
+	number, ok := todo.Number(data)
 	switch {
-	case err != nil:
-		return err
+	case !ok && s.last < 0:
+		return false, nil
+	case !ok:
+		return false, fmt.Errorf("unexpected event %.500s", data)
 	case number <= s.last:
-		return fmt.Errorf("change %d came after %d", number, s.last)
+		return false, fmt.Errorf("change %d came after %d", number, s.last)
 	case !s.group.public && !bytes.Contains(data, s.name):
-		return fmt.Errorf("another user's change came: %.500s", data)
+		return false, fmt.Errorf("another user's change came: %.500s", data)
 	}
 	s.last = number
 	s.count++
 	s.receipts = append(s.receipts, Receipt{number, time.Now()})
-	return nil
+	return true, nil
 }
