@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -30,6 +31,7 @@ type connection struct {
 	cancel    context.CancelFunc
 	interrupt func() // makes writes fail, also one that blocks
 
+	alarm   alarm
 	now     time.Time // when the loop last woke
 	ending  bool      // after what is queued
 	checkAt time.Time // when the authenticators are asked again
@@ -42,6 +44,7 @@ const (
 	rebase
 	silent // a ping was not answered
 	end    // the server ends its streams
+	rang   // its own alarm
 )
 
 // command is a WebSocket client's message, or the end of them.
@@ -140,6 +143,10 @@ func (c *connection) close() {
 // tell asks the loop for something.
 func (c *connection) tell(what uint32) {
 	c.asked.Or(what)
+	c.wake()
+}
+
+func (c *connection) wake() {
 	select {
 	case c.ready <- struct{}{}:
 	default: // it was woken before and has not looked yet
@@ -155,8 +162,9 @@ func (c *connection) cut() {
 // run serves the feeds until the client is gone, the server ends, or an error is the client's to know: a *problem.Error
 // or a *closing.
 func (c *connection) run(ctx context.Context) error {
-	alarm := newAlarm()
-	defer alarm.Stop()
+	c.alarm.ring = time.AfterFunc(math.MaxInt64, func() { c.tell(rang) })
+	defer c.alarm.ring.Stop()
+	defer context.AfterFunc(ctx, c.wake)()
 	for {
 		if err := c.attend(ctx); err != nil {
 			return err
@@ -171,39 +179,42 @@ func (c *connection) run(ctx context.Context) error {
 		case c.ending:
 			return errEnded // all that was queued is written; a client that lags can resume
 		case again:
-			alarm.set(c.now)
+			c.wake()
 		default:
-			alarm.set(c.due())
+			c.alarm.set(c.due())
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-c.ready:
-		case <-alarm.C:
-			alarm.at = time.Time{}
-		case command := <-c.commands:
-			if err := command.run(ctx, c); err != nil {
-				return err
-			}
+		if err := c.wait(ctx); err != nil {
+			return err
 		}
 	}
 }
 
-// alarm is a timer that is seldom set: one that rings too early wakes the loop for nothing, and is then set again.
-type alarm struct {
-	*time.Timer
-	at time.Time // zero when it rang
+// wait waits until there is something to do, and does what the client of a WebSocket asks for. The end of the context
+// wakes too: where there is one thing to wait for, it costs half as much.
+func (c *connection) wait(ctx context.Context) error {
+	if c.commands == nil {
+		<-c.ready
+		return ctx.Err()
+	}
+	select {
+	case <-c.ready:
+		return ctx.Err()
+	case command := <-c.commands:
+		return command.run(ctx, c)
+	}
 }
 
-func newAlarm() *alarm {
-	const never = 1 << 62
-	return &alarm{Timer: time.NewTimer(never)}
+// alarm is a timer that is seldom set: one that rings too early wakes the loop for nothing, and is then set again. It
+// tells the loop, which a timer's channel would cost more at each turn.
+type alarm struct {
+	ring *time.Timer
+	at   time.Time // zero when it rang
 }
 
 func (a *alarm) set(at time.Time) {
 	if a.at.IsZero() || at.Before(a.at) {
 		a.at = at
-		a.Reset(time.Until(at))
+		a.ring.Reset(time.Until(at))
 	}
 }
 
@@ -251,6 +262,9 @@ func (c *connection) attend(ctx context.Context) error {
 		asked = c.asked.Swap(0)
 	}
 	c.ending = c.ending || asked&end != 0
+	if asked&rang != 0 {
+		c.alarm.at = time.Time{}
+	}
 	if asked&rebase != 0 {
 		for _, f := range c.feeds {
 			if err := c.survive(ctx, f, f.restart(ctx, unknownCursor)); err != nil {

@@ -149,7 +149,26 @@ func (f *feed) close() {
 }
 
 func (f *feed) cursor(at hub.Mark) string {
-	return f.connection.server.journal.Token(journal.Mark(at), f.set)
+	return f.connection.server.cursor(at, f.set)
+}
+
+// cursor is one that was written: those who see the same get it with the same change.
+type cursor struct {
+	hub  *hub.Hub // another one, another journal
+	at   hub.Mark
+	set  uint64
+	text string
+}
+
+// cursor returns the newest cursor again, or writes a new one.
+func (s *Server) cursor(at hub.Mark, set uint64) string {
+	h := s.hub.Load()
+	if c := s.newest.Load(); c != nil && c.hub == h && c.at == at && c.set == set {
+		return c.text
+	}
+	c := &cursor{h, at, set, s.journal.Token(journal.Mark(at), set)}
+	s.newest.Store(c)
+	return c.text
 }
 
 // step takes what the hub has, or a page of the journal where the feed lags. again tells that there is more to take.

@@ -126,6 +126,7 @@ type Server struct {
 	hub          atomic.Pointer[hub.Hub]
 
 	pages                       pages
+	newest                      atomic.Pointer[cursor]
 	catchUps, snapshots, checks semaphore
 	buffers, messages           sync.Pool // of *[]byte and *[]hub.Message
 	blind                       sync.Once // for the warning about writers without deadlines
