@@ -60,8 +60,7 @@ func (s *mysqlSource) read(ctx context.Context, after int64, limit int) (records
 		}
 		for _, set := range mysqlSets(places) {
 			where, args := mysqlWithin(set)
-			query := "SELECT `id`, `at`, `v`, `tbl`, `op`, `key`, `old`, `new`, `tx`, `actor`, `db_user` FROM cape_journal WHERE " + where
-			err := each(ctx, c, query, args, func(row []driver.Value) error {
+			err := each(ctx, c, mysqlEntry+"WHERE "+where, args, func(row []driver.Value) error {
 				found[intOf(row[0])] = mysqlRecord(row)
 				return nil
 			})

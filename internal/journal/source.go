@@ -67,6 +67,10 @@ type source interface {
 	// returns how many it removed: 0 when nothing qualifies.
 	prune(ctx context.Context, upTo int64, before time.Time, limit int) (int, error)
 
+	// statement notes how far the transaction of c has written, and returns what reads the records that the transaction
+	// has written since, in order, at most limit.
+	statement(ctx context.Context, c *sqldriver.Conn) (written func(ctx context.Context, limit int) ([]record, error), err error)
+
 	// convert turns a value of an image into what the driver gives for a column of the kind.
 	convert(kind predicate.Kind, t token) (driver.Value, error)
 

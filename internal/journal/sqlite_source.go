@@ -259,10 +259,14 @@ type sqliteStamp struct {
 	actor string
 }
 
+// sqliteMark is the highest number that was given out, be it that all entries are pruned, or that sqlite_sequence is
+// behind: SQLite notes numbers there when a statement has come to its end, and an INSERT OR FAIL that fails never does.
+const sqliteMark = "SELECT max(coalesce((SELECT max(seq) FROM cape_journal), 0), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'cape_journal'), 0))"
+
 func (s *sqliteStamp) begin(ctx context.Context, c *sqldriver.Conn, actor string) (err error) {
 	s.actor = actor
 	if actor != "" {
-		s.mark, err = number(ctx, c, "SELECT seq FROM sqlite_sequence WHERE name = 'cape_journal'")
+		s.mark, err = number(ctx, c, sqliteMark)
 	}
 	return err
 }

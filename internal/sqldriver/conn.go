@@ -33,6 +33,7 @@ type Conn struct {
 	depth int       // of savepoints
 	open  []*result // results that are not closed yet
 
+	used    atomic.Bool // a statement was run since the transaction began
 	ended   atomic.Bool
 	failure atomic.Pointer[error]
 
@@ -174,6 +175,9 @@ func (c *Conn) Framed() bool { return c.frame.Begin != "" }
 // InTransaction tells whether the Conn is in a transaction that its owner will commit or roll back.
 func (c *Conn) InTransaction() bool { return c.begun && c.writes }
 
+// Fresh tells whether no statement was run in the Conn's transaction since Options.Begin, but for savepoints.
+func (c *Conn) Fresh() bool { return c.InTransaction() && !c.used.Load() }
+
 var errOpenRows = errors.New("rows of an earlier statement of this transaction are still open: close them first")
 
 // Query runs a statement that returns rows, which must be closed; the end of its View or Update closes them too. The
@@ -206,6 +210,7 @@ func (c *Conn) query(ctx context.Context, m manner, query string, args []driver.
 	if len(c.open) > 0 && !c.db.backend.Embedded {
 		return nil, errOpenRows
 	}
+	c.used.Store(true)
 	observed := c.db.observe(query)
 	rows, s, err := c.physical.query(ctx, m, query, args)
 	if !c.begun && c.physical.outgrown(err, query) {
@@ -230,6 +235,7 @@ func (c *Conn) exec(ctx context.Context, m manner, query string, args []driver.N
 	if len(c.open) > 0 && !c.db.backend.Embedded {
 		return nil, errOpenRows
 	}
+	c.used.Store(true)
 	observed := c.db.observe(query)
 	result, err := c.physical.exec(ctx, m, query, args)
 	if !c.begun && c.physical.outgrown(err, query) {

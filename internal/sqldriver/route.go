@@ -192,7 +192,9 @@ func (c *call) checked(run func(context.Context, *Conn) error) func(context.Cont
 		c.outcome = Outcome{Affected: -1}
 		after, err := c.guard.Check(conn.within(ctx), conn)
 		if err != nil {
-			conn.Fail(err)
+			if !errors.Is(err, errOpenRows) { // which the statement itself would have met
+				conn.Fail(err)
+			}
 			return err
 		}
 		failed := run(ctx, conn)

@@ -62,6 +62,7 @@ func (db *DB) begin(ctx context.Context, o driver.TxOptions) (*Conn, error) {
 	if err := db.options.Begin(c.within(ctx), c); err != nil {
 		return nil, err
 	}
+	c.used.Store(false)
 	ready = true
 	return c, nil
 }
