@@ -27,16 +27,19 @@ func (s *Store) gormSession(ctx context.Context) *gorm.DB {
 		Logger: s.gorm.Logger.LogMode(logger.Silent), // a client's conflict is an answer; what is not one is logged there
 	})
 	session.TranslateError = false // this session's copy: problems are made of the database's own errors
-	return session.Set(ownSetting, true)
+	session = session.Set(ownSetting, nil)
+	session.Statement.Settings.Store(ownSetting, session.Statement)
+	return session
 }
 
-// ownSetting marks the store's statements.
+// ownSetting marks the store's statements. Its value is the statement: GORM copies settings to those that a hook makes of
+// it with WithContext.
 const ownSetting = "cape:own"
 
 // Own tells whether a GORM statement is the store's: it has the rules applied.
 func Own(db *gorm.DB) bool {
-	_, own := db.Get(ownSetting)
-	return own
+	statement, marked := db.Get(ownSetting)
+	return marked && statement == db.Statement
 }
 
 // internally runs the callback that talks to the database with CapeBase's own context where the statement is the store's.
