@@ -5,6 +5,7 @@ package guard
 
 import (
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/capebase/capebase/internal/engine"
 	"github.com/capebase/capebase/internal/journal"
@@ -26,4 +27,10 @@ type Guard struct {
 	journal *journal.Journal
 	tables  []Table // at the indexes that the journal's entries have
 	logger  *slog.Logger
+	known   atomic.Pointer[known]
+}
+
+// New prepares a guard of tables, which are in the journal's order. It knows nothing of the database before Refresh.
+func New(db *sqldriver.DB, j *journal.Journal, tables []Table, logger *slog.Logger) *Guard {
+	return &Guard{db: db, dialect: db.Dialect(), journal: j, tables: tables, logger: logger}
 }

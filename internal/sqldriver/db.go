@@ -105,6 +105,7 @@ const (
 type Outcome struct {
 	Affected int64 // rows, as the database counts them; -1 where it does not say, and for a statement that failed
 	Rows     int   // returned, and held back
+	Failed   bool
 }
 
 // Statement is what Observe is told.

@@ -75,7 +75,7 @@ func TestCheckIsToldTheOutcome(t *testing.T) {
 		if aborts {
 			told.want(t, "a failure")
 		} else {
-			told.want(t, "a failure", sqldriver.Outcome{Affected: -1})
+			told.want(t, "a failure", sqldriver.Outcome{Affected: -1, Failed: true})
 			if _, err := tx.ExecContext(ctx, "INSERT INTO item(id) VALUES (3)"); err != nil {
 				t.Error("a failure that the check allows spoils the transaction:", err)
 			}
@@ -92,7 +92,7 @@ func TestCheckIsToldTheOutcome(t *testing.T) {
 			_, err := tx.ExecContext(strict, "INSERT INTO item(id) VALUES (1)")
 			wantError(t, err, denied)
 			wantError(t, tx.Commit(), denied)
-			told.want(t, "a denied failure", sqldriver.Outcome{Affected: -1})
+			told.want(t, "a denied failure", sqldriver.Outcome{Affected: -1, Failed: true})
 		}
 		b.want(2)
 

@@ -189,6 +189,9 @@ func (c *call) checked(run func(context.Context, *Conn) error) func(context.Cont
 		return run
 	}
 	return func(ctx context.Context, conn *Conn) error {
+		if err := conn.state(ctx); err != nil {
+			return err
+		}
 		c.outcome = Outcome{Affected: -1}
 		after, err := c.guard.Check(conn.within(ctx), conn)
 		if err != nil {
@@ -201,6 +204,7 @@ func (c *call) checked(run func(context.Context, *Conn) error) func(context.Cont
 		if after == nil || failed != nil && c.db.aborts {
 			return failed
 		}
+		c.outcome.Failed = failed != nil
 		if err := after(conn.within(ctx), c.outcome); err != nil {
 			// Where the connection is of no use any more, that is what the caller should hear.
 			err = errors.Join(failed, err)

@@ -1,0 +1,309 @@
+package guard
+
+import (
+	"github.com/capebase/capebase/policy"
+)
+
+// statement is what the guard knows of a text, whoever runs it. It is not changed once it is made.
+type statement struct {
+	query  string
+	reads  bool // it changes nothing, as far as is known
+	passes bool // it touches no published table
+	heads  []head
+	limits []limit
+	spots  []spot
+	cuts   []span
+	holes  []token // placeholders
+	locks  bool    // it locks rows
+	// targets are the published tables that it writes itself.
+	targets []int
+	// opaque is set where it calls a function that may change any table.
+	opaque bool
+	// upserts is set where it may change rows that no WHERE can keep it from: MySQL's ON DUPLICATE KEY UPDATE.
+	upserts bool
+}
+
+// span is a part of a text.
+type span struct{ start, end int }
+
+// head is where expressions that shadow tables are put.
+type head struct {
+	at     int
+	merge  bool // into a WITH that is there
+	tables []int
+	lock   string // that the expressions repeat
+}
+
+// limit is where a rule joins the condition of an UPDATE or DELETE.
+type limit struct {
+	table     int
+	action    policy.Action
+	qualifier string
+	where     int // the end of its WHERE, or -1
+	end       int // of its condition, or of what comes before it
+}
+
+// spot is a table's name in a FROM clause, where a subquery takes its place.
+type spot struct {
+	span
+	table int
+	named bool // an alias follows
+}
+
+// parser reads a statement's tokens.
+type parser struct {
+	*names
+	tokens []token
+	st     *statement
+	// taken are the tokens that name what a statement writes to.
+	taken map[int]bool
+	verbs map[int]bool // the words that begin a statement
+	// several is set where MySQL is to write to several tables, or to one that the parser cannot tell.
+	several bool
+	locks   bool   // rows are locked
+	lock    string // how, on MySQL
+	main    int    // the verb of the whole
+}
+
+// parse analyzes a statement.
+func (n *names) parse(query string) (*statement, error) {
+	tokens, err := n.flavor.lex(query)
+	if err != nil {
+		return nil, err
+	}
+	p := &parser{names: n, tokens: tokens, st: &statement{query: query}, taken: map[int]bool{}, verbs: map[int]bool{}}
+	for _, t := range tokens {
+		if t.kind == placeholder {
+			p.st.holes = append(p.st.holes, t)
+		}
+	}
+	if err := p.statement(); err != nil {
+		return nil, err
+	}
+	return p.st, nil
+}
+
+// is tells whether the token is this keyword or sign.
+func (p *parser) is(i int, keyword string) bool {
+	if i < 0 || i >= len(p.tokens) {
+		return false
+	}
+	t := &p.tokens[i]
+	return (t.kind == word || t.kind == sign) && t.keyword == keyword
+}
+
+func (p *parser) isOne(i int, keywords ...string) bool {
+	for _, k := range keywords {
+		if p.is(i, k) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *parser) named(i int) bool {
+	return i >= 0 && i < len(p.tokens) && p.tokens[i].named()
+}
+
+// closing returns the index of the parenthesis that closes the one at i.
+func (p *parser) closing(i int) int {
+	for j := i + 1; j < len(p.tokens); j++ {
+		if p.is(j, ")") && p.tokens[j].depth == p.tokens[i].depth {
+			return j
+		}
+	}
+	return len(p.tokens) // the lexer has counted them
+}
+
+// inner returns the index behind the part of a statement that begins at i: of the parenthesis that closes around it, or
+// the number of tokens.
+func (p *parser) inner(i int) int {
+	for j := i; j < len(p.tokens); j++ {
+		if p.tokens[j].depth < p.tokens[i].depth {
+			return j
+		}
+	}
+	return len(p.tokens)
+}
+
+func (p *parser) statement() error {
+	start := 0
+	switch {
+	case len(p.tokens) == 0:
+		p.st.reads, p.st.passes = true, true
+		return nil
+	case p.isOne(0, "SAVEPOINT", "RELEASE", "ROLLBACK"):
+		p.st.reads, p.st.passes = true, true
+		return nil
+	case p.is(0, "SHOW"):
+		for i := range p.tokens {
+			if p.is(i, "SELECT") {
+				return refuse("SHOW has a subquery", "ask with SELECT")
+			}
+		}
+		p.st.reads, p.st.passes = true, true
+		return nil
+	case p.isOne(0, "EXPLAIN", "DESCRIBE", "DESC"), p.is(0, "ANALYZE") && p.mysql():
+		var err error
+		if start, err = p.explained(); start < 0 {
+			p.st.reads, p.st.passes = true, true
+			return err
+		}
+	}
+	if err := p.whole(start); err != nil {
+		return err
+	}
+	if err := p.scan(); err != nil {
+		return err
+	}
+	return p.place(start)
+}
+
+// explained returns where the statement begins that EXPLAIN speaks of, or -1 where that is a table.
+func (p *parser) explained() (int, error) {
+	if p.mysql() && len(p.tokens) > 1 && len(p.tokens) <= 4 && p.named(1) && !p.is(0, "ANALYZE") && !p.isOne(1, "TABLE") {
+		return -1, nil // a table, perhaps a column of it
+	}
+	for i := 1; i < len(p.tokens); i++ {
+		switch {
+		case p.isOne(i, "SELECT", "WITH", "VALUES", "INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"):
+			return i, nil
+		case p.is(i, "TABLE") && !p.sqlite():
+			return i, nil
+		case p.is(i, "("):
+			if i == 1 && p.postgres() && !p.isOne(2, "SELECT", "WITH", "VALUES", "TABLE", "(") {
+				i = p.closing(i)
+				continue
+			}
+			return i, nil
+		case !p.isOne(i, "ANALYZE", "ANALYSE", "VERBOSE", "QUERY", "PLAN", "EXTENDED", "PARTITIONS", "FORMAT", "=", "JSON", "TREE", "TRADITIONAL"):
+			return 0, refuse("what it explains is not understood", "explain a SELECT, INSERT, UPDATE or DELETE")
+		}
+	}
+	return 0, refuse("it explains nothing", "explain a SELECT, INSERT, UPDATE or DELETE")
+}
+
+// whole finds out what kind of statement it is. start is where it begins behind EXPLAIN.
+func (p *parser) whole(start int) error {
+	i := start
+	if p.is(i, "WITH") {
+		var err error
+		if i, err = p.expressions(i); err != nil {
+			return err
+		}
+	}
+	p.main = i
+	switch {
+	case p.isOne(i, "SELECT", "VALUES", "("), p.is(i, "TABLE") && !p.sqlite():
+		p.st.reads = true
+		return nil
+	case p.isOne(i, "INSERT", "REPLACE", "UPDATE", "DELETE", "MERGE"):
+		return p.verb(i)
+	case i >= len(p.tokens):
+		return refuse("it is not complete", "complete it")
+	}
+	return refuse("it begins with "+p.tokens[i].keyword, "only SELECT, INSERT, UPDATE and DELETE can be limited; "+privilegedInstead)
+}
+
+// expressions goes through the list of a WITH and returns where the statement behind it begins.
+func (p *parser) expressions(i int) (int, error) {
+	unclear := refuse("its WITH is not understood", "write WITH name AS (…) before the statement")
+	if i++; p.is(i, "RECURSIVE") {
+		i++
+	}
+	for {
+		if !p.named(i) {
+			return 0, unclear
+		}
+		if table, ok := p.table("", &p.tokens[i]); ok {
+			return 0, refuse("an expression of its WITH has the name of the table "+p.tables[table].name, "give the expression another name")
+		}
+		p.taken[i] = true
+		if i++; p.is(i, "(") {
+			i = p.closing(i) + 1
+		}
+		if !p.is(i, "AS") {
+			return 0, unclear
+		}
+		for i++; p.isOne(i, "NOT", "MATERIALIZED"); {
+			i++
+		}
+		if !p.is(i, "(") {
+			return 0, unclear
+		}
+		i = p.closing(i) + 1
+		// PostgreSQL's SEARCH and CYCLE, MariaDB's CYCLE … RESTRICT
+		if p.isOne(i, "SEARCH", "CYCLE") {
+			for i < len(p.tokens) && !p.is(i, ",") && !p.isOne(i, "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "TABLE", "(") {
+				if i++; p.is(i, ",") && p.named(i+1) && !p.is(i+2, "AS") && !p.is(i+2, "(") {
+					i++
+				}
+			}
+		}
+		if !p.is(i, ",") {
+			return i, nil
+		}
+		i++
+	}
+}
+
+// place decides where expressions go that shadow the tables it reads.
+func (p *parser) place(start int) error {
+	mentions, err := p.mentions(0, len(p.tokens))
+	if err != nil {
+		return err
+	}
+	p.st.locks = p.locks
+	p.st.passes = len(mentions) == 0 && len(p.st.targets) == 0 && len(p.st.spots) == 0 && !p.st.opaque
+	if p.several && (len(mentions) > 0 || len(p.st.targets) > 0) {
+		return refuse("it writes to several tables, or its target is not clear", "write to one table, named right behind UPDATE, INTO or DELETE FROM, and read others in subqueries")
+	}
+	if len(mentions) == 0 {
+		return nil
+	}
+	if p.mysql() && !p.st.reads {
+		return p.regions(start)
+	}
+	p.head(start, mentions)
+	return nil
+}
+
+// head puts expressions before the statement at i.
+func (p *parser) head(i int, tables []int) {
+	h := head{at: p.tokens[i].start, tables: tables}
+	if p.is(i, "WITH") {
+		h.merge = true
+		h.at = p.tokens[i].end
+		if p.is(i+1, "RECURSIVE") {
+			h.at = p.tokens[i+1].end
+		}
+	}
+	if p.locks {
+		h.lock = p.lock
+	}
+	p.st.heads = append(p.st.heads, h)
+}
+
+// regions finds the outermost subqueries of what changes rows, before which MariaDB takes no WITH.
+func (p *parser) regions(start int) error {
+	for i := start; i < len(p.tokens); i++ {
+		begins, end := i, 0
+		switch {
+		case p.is(i, "(") && p.isOne(i+1, "SELECT", "WITH", "VALUES", "TABLE"):
+			begins, end = i+1, p.closing(i)
+		case !p.st.reads && p.isOne(i, "SELECT", "TABLE", "WITH") && p.tokens[i].depth == p.tokens[p.main].depth && i > p.main:
+			end = len(p.tokens)
+		default:
+			continue
+		}
+		mentions, err := p.mentions(begins, end)
+		if err != nil {
+			return err
+		}
+		if len(mentions) > 0 {
+			p.head(begins, mentions)
+		}
+		i = end
+	}
+	return nil
+}
