@@ -126,6 +126,10 @@ func TestMistakesInTags(t *testing.T) {
 		ID int64
 		X  int `cape:"auth.role"`
 	}
+	type managedSecret struct {
+		ID int64
+		X  string `cape:"auth.id,secret"`
+	}
 	type managedAuto struct {
 		ID int64
 		X  int64 `cape:"claims.x" gorm:"autoUpdateTime"`
@@ -242,6 +246,7 @@ func TestMistakesInTags(t *testing.T) {
 		{mistake[optional](t), "optional goes with"},
 		{mistake[managedTime](t), "model_test.managedTime.X: a column of kind time cannot hold auth.id"},
 		{mistake[managedRole](t), "a column of kind integer cannot hold auth.role"},
+		{mistake[managedSecret](t), `model_test.managedSecret.X: it is filled from auth.id, and what sessions store there is checked in the journal, which has no secrets; use cape:"hidden"`},
 		{mistake[managedAuto](t), "it is filled by itself and from claims.x"},
 		{mistake[names](t), `model_test.names.B: the JSON name "Name" is that of A too`},
 		{mistake[columns](t), `model_test.columns.B: column "x" is that of A too`},

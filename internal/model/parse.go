@@ -214,6 +214,8 @@ func (f *Field) checkManaged() error {
 	switch {
 	case !fits:
 		return fmt.Errorf("a column of kind %s cannot hold %s; use a string", f.Kind, source)
+	case f.Secret:
+		return fmt.Errorf("it is filled from %s, and what sessions store there is checked in the journal, which has no secrets; use cape:\"hidden\"", source)
 	case f.Auto != NoAuto || f.softDeletes():
 		return fmt.Errorf("it is filled by itself and from %s; keep one", source)
 	}
