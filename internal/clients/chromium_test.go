@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"sync"
 	"testing"
+	"time"
 )
 
 // chromium is a browser without a window. The DevTools protocol is spoken over a pair of pipes: JSON, each message ended
@@ -172,7 +173,7 @@ func (b *chromium) call(ctx context.Context, t *testing.T, session, method strin
 	}
 }
 
-// open opens a page; what it gives to window.report goes to report, which may be nil.
+// open opens a page; what it gives to window.report goes to report.
 func (b *chromium) open(t *testing.T, url string, report func(line string)) *page {
 	t.Helper()
 	var context struct{ BrowserContextID string }
@@ -188,17 +189,25 @@ func (b *chromium) open(t *testing.T, url string, report func(line string)) *pag
 	b.mu.Unlock()
 	b.call(t.Context(), t, p.session, "Page.enable", nil, nil)
 	b.call(t.Context(), t, p.session, "Runtime.enable", nil, nil)
-	if report != nil {
-		b.call(t.Context(), t, p.session, "Runtime.addBinding", map[string]any{"name": "report"}, nil)
-	}
+	b.call(t.Context(), t, p.session, "Runtime.addBinding", map[string]any{"name": "report"}, nil)
+	t.Cleanup(func() { p.close(t) })
+	p.navigate(t, url)
+	return p
+}
+
+// navigate shows another page in its place.
+func (p *page) navigate(t *testing.T, url string) {
+	t.Helper()
 	var navigated struct{ ErrorText string }
-	b.call(t.Context(), t, p.session, "Page.navigate", map[string]any{"url": url}, &navigated)
+	p.browser.call(t.Context(), t, p.session, "Page.navigate", map[string]any{"url": url}, &navigated)
 	if navigated.ErrorText != "" {
 		t.Fatalf("%s: %s", url, navigated.ErrorText)
 	}
-	<-p.loaded
-	t.Cleanup(func() { p.close(t) })
-	return p
+	select {
+	case <-p.loaded:
+	case <-time.After(patience):
+		t.Fatalf("%s is not loaded", url)
+	}
 }
 
 // close closes the page with all its connections.

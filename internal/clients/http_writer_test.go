@@ -27,8 +27,11 @@ func (w *httpWriter) run(ctx context.Context, every time.Duration) error {
 			return nil
 		case <-ticker.C:
 		}
-		// The requests themselves are never broken off: that would leave more in doubt than the kills do.
-		if err := w.write(context.WithoutCancel(ctx), ticker, n); err != nil {
+		// The end does not break requests off: that would leave more in doubt than the kills do.
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		err := w.write(limit, ticker, n)
+		cancel()
+		if err != nil {
 			return err
 		}
 	}
@@ -65,7 +68,7 @@ func (w *httpWriter) insist(ctx context.Context, ticker *time.Ticker, method, pa
 		if err == nil {
 			return nil
 		}
-		if err := w.mayGoOn(err); err != nil {
+		if err := errors.Join(w.mayGoOn(err), ctx.Err()); err != nil {
 			return err
 		}
 		<-ticker.C

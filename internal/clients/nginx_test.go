@@ -1,15 +1,20 @@
 package clients
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 // documentation is docs/live.md.
@@ -59,11 +64,24 @@ func writeClients(t *testing.T) string {
 type proxy struct {
 	documented string // as docs/live.md says
 	plain      string // proxy_pass and nothing else
+
+	mu      sync.Mutex
+	refused map[visitor]bool // who asked while there was no program
+	news    chan struct{}    // closed at the next one
 }
 
-func startProxy(t *testing.T, program, files string) proxy {
+// visitor is a kind of client, as nginx's log shows it.
+type visitor struct {
+	address   string // of the server
+	webSocket bool
+	browser   bool
+}
+
+func startProxy(t *testing.T, program, files string) *proxy {
 	t.Helper()
-	p := proxy{documented: freeAddress(t), plain: freeAddress(t)}
+	p := &proxy{
+		documented: freeAddress(t), plain: freeAddress(t), refused: map[visitor]bool{}, news: make(chan struct{}),
+	}
 	location := fmt.Sprintf("location /clients/ { alias %s/; }", files)
 	documented := replaceOnce(t, blocks(t, "nginx"), "listen 80;", fmt.Sprintf("listen %s;\n%s", p.documented, location))
 	documented = strings.ReplaceAll(documented, "127.0.0.1:8080", program)
@@ -77,7 +95,8 @@ error_log stderr;
 events {}
 http {
 types { text/html html; text/javascript mjs; }
-access_log off;
+log_format visits '$server_addr:$server_port $http_upgrade $upstream_status $uri $http_user_agent';
+access_log /dev/stdout visits;
 client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
 %s
 %s
@@ -88,7 +107,13 @@ client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uw
 	}
 	command := exec.Command(find(t, "nginx", "/usr/sbin/nginx"), "-p", directory, "-c", path, "-e", "stderr")
 	command.Stderr = logFile(t, "nginx.log")
+	output, theirs := pipe(t)
+	command.Stdout = theirs
 	process := launch(t, command)
+	if err := theirs.Close(); err != nil {
+		t.Fatal(err)
+	}
+	go p.watch(output)
 	for _, address := range []string{p.documented, p.plain} {
 		err := process.eventually(t.Context(), func(ctx context.Context) error {
 			var d net.Dialer
@@ -103,6 +128,45 @@ client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uw
 		}
 	}
 	return p
+}
+
+// watch reads nginx's log until it ends.
+func (p *proxy) watch(log io.Reader) {
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		fields := strings.SplitN(lines.Text(), " ", 5)
+		if len(fields) < 5 || fields[2] != "502" || !strings.HasSuffix(fields[3], "/subscribe") {
+			continue
+		}
+		p.mu.Lock()
+		p.refused[visitor{fields[0], fields[1] == "websocket", strings.Contains(fields[4], "Chrome")}] = true
+		close(p.news)
+		p.news = make(chan struct{})
+		p.mu.Unlock()
+	}
+}
+
+// awaitRefusals returns when each client that goes through nginx found no program behind it.
+func (p *proxy) awaitRefusals(t *testing.T) {
+	t.Helper()
+	all := []visitor{
+		{address: p.documented, browser: true}, {p.documented, true, true}, {address: p.documented, webSocket: true},
+		{address: p.plain, browser: true}, {address: p.plain},
+	}
+	limit := time.After(patience)
+	for {
+		p.mu.Lock()
+		lacking := slices.DeleteFunc(slices.Clone(all), func(v visitor) bool { return p.refused[v] })
+		news := p.news
+		p.mu.Unlock()
+		if len(lacking) == 0 {
+			return
+		}
+		select {
+		case <-news:
+		case <-limit:
+			t.Fatalf("these did not ask while the program was down: %v", lacking)
+		}
+	}
 }
 
 func replaceOnce(t *testing.T, text, old, by string) string {
