@@ -14,6 +14,7 @@ import (
 
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/engine"
+	"github.com/capebase/capebase/internal/guard"
 	"github.com/capebase/capebase/internal/journal"
 	"github.com/capebase/capebase/internal/migrate"
 	"github.com/capebase/capebase/internal/problem"
@@ -30,6 +31,7 @@ type Cape struct {
 	db      *sqldriver.DB
 	gorm    *gorm.DB
 	api     *rest.API
+	sessions
 
 	mu        sync.Mutex // guards what follows, until started
 	resources []*declaration
@@ -94,6 +96,7 @@ func (c *Cape) connect() (err error) {
 	c.db, err = sqldriver.Open(c.backend, sqldriver.Options{
 		Logger: cfg.Logger, WriteWait: cfg.Limits.WriteWait,
 		Frame: c.stamp.Frame, Begin: c.stamp.Begin, Commit: c.stamp.Commit, After: c.wake,
+		Admit: c.admit, Guard: c.limit, Report: c.report,
 	})
 	if err != nil {
 		return err
@@ -105,6 +108,9 @@ func (c *Cape) connect() (err error) {
 	if c.gorm, err = gorm.Open(c.backend.Gorm(c.db.SQL()), &gormConfig); err != nil {
 		return err
 	}
+	if err := c.gorm.Use(guard.Plugin(c.guard.Load)); err != nil {
+		return err
+	}
 	c.api, err = rest.New(rest.Settings{
 		BasePath: cfg.BasePath, Origins: cfg.Origins, Logger: cfg.Logger, TrustedProxies: cfg.TrustedProxies,
 		Body: cfg.Limits.Body, Page: cfg.Limits.Page, MaxPage: cfg.Limits.MaxPage,
@@ -113,6 +119,7 @@ func (c *Cape) connect() (err error) {
 		return err
 	}
 	c.api.Ready = c.ready
+	c.opened.Store(true)
 	return nil
 }
 
@@ -220,7 +227,7 @@ func (c *Cape) Plan(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, err := migrate.Make(ctx, c.db, c.gorm, models(published), migrate.All)
+	plan, err := migrate.Make(ctx, c.db, c.internalGorm(ctx), models(published), migrate.All)
 	if err != nil {
 		return nil, fmt.Errorf("capebase: %w", err)
 	}

@@ -39,6 +39,21 @@ func (c *Cape) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := c.begin(ctx, all); err != nil {
+		c.guard.Store(nil) // sessions come with a Start that succeeds
+		return err
+	}
+	c.runLive(all)
+	c.runConsumers()
+	c.started.Store(true)
+	for _, fn := range c.run {
+		c.tasks.Go(func() { fn(c.life) })
+	}
+	return nil
+}
+
+// begin prepares what Start promises, up to the functions of OnStart.
+func (c *Cape) begin(ctx context.Context, all []*published) error {
 	if err := c.prepare(ctx, all); err != nil {
 		return fmt.Errorf("capebase: %w", err)
 	}
@@ -49,12 +64,6 @@ func (c *Cape) Start(ctx context.Context) error {
 	}
 	if c.closing.Err() != nil {
 		return errors.New("capebase: Close during Start")
-	}
-	c.runLive(all)
-	c.runConsumers()
-	c.started.Store(true)
-	for _, fn := range c.run {
-		c.tasks.Go(func() { fn(c.life) })
 	}
 	return nil
 }
@@ -70,12 +79,15 @@ func (c *Cape) prepare(ctx context.Context, all []*published) error {
 	if err := c.registerConsumers(ctx, all); err != nil {
 		return err
 	}
-	return c.mount(ctx, all)
+	if err := c.mount(ctx, all); err != nil {
+		return err
+	}
+	return c.protect(ctx, all)
 }
 
 func (c *Cape) migrate(ctx context.Context, all []*model.Model) error {
 	mode := [...]migrate.Mode{MigrateAll: migrate.All, MigrateOwn: migrate.Own, MigrateNone: migrate.None}[c.config.Migrate]
-	return migrate.Run(ctx, c.db, c.gorm, all, mode, c.config.Logger)
+	return migrate.Run(ctx, c.db, c.internalGorm(ctx), all, mode, c.config.Logger)
 }
 
 func models(all []*published) []*model.Model {

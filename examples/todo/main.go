@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/capebase/capebase"
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/mysql"
@@ -66,7 +68,24 @@ func run(ctx context.Context) error {
 		slog.InfoContext(ctx, "todo", "event", c.Event, "id", c.Row.ID, "task", c.Row.Task, "actor", c.Actor)
 	})
 
+	huma.Get(cape.API(), "/todo/filter", filter(cape))
+
 	return cape.ListenAndServe(ctx, cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8080"))
+}
+
+type filterInput struct {
+	Completed bool `query:"completed" doc:"Todos that are done, or those that are not."`
+}
+
+type filterOutput struct{ Body []Todo }
+
+// filter is a typed route beside the generated ones: cape.DB(ctx) sees what the caller may read.
+func filter(cape *capebase.Cape) func(context.Context, *filterInput) (*filterOutput, error) {
+	return func(ctx context.Context, in *filterInput) (*filterOutput, error) {
+		out := &filterOutput{Body: []Todo{}}
+		err := cape.DB(ctx).Where("is_complete = ?", in.Completed).Order("id").Find(&out.Body).Error
+		return out, err
+	}
 }
 
 // database chooses the engine by the URL's scheme. The URL stays out of errors: it may hold a password.

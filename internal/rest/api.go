@@ -113,6 +113,10 @@ func (a *API) transform(ctx huma.Context, _ string, v any) (any, error) {
 	switch v := v.(type) {
 	case *problem.Error:
 		e = v
+		if e.Status >= http.StatusInternalServerError && ctx.Context().Err() == nil {
+			a.Logger.ErrorContext(ctx.Context(), "request failed", "error", e, "request", caller.RequestOf(ctx.Context()).ID,
+				"method", ctx.Method(), "path", ctx.URL().Path)
+		}
 	case *huma.ErrorModel:
 		e = a.fromHuma(ctx.Context(), v)
 	default:
