@@ -93,9 +93,9 @@ func (j *streamJournal) Read(ctx context.Context, after int64, limit int) ([]hub
 	return events, nil
 }
 
-// Snapshot lets fn read rows in one consistent read.
-func (j *streamJournal) Snapshot(ctx context.Context, fn func(context.Context, stream.Rows) error) (journal.Snapshot, error) {
-	return j.present().Snapshot(ctx, func(ctx context.Context, _ *sqldriver.Conn) error {
+// Snapshot lets fn read rows of tables in one consistent read.
+func (j *streamJournal) Snapshot(ctx context.Context, tables []int, fn func(context.Context, stream.Rows) error) (journal.Snapshot, error) {
+	return j.present().Snapshot(ctx, tables, func(ctx context.Context, _ *sqldriver.Conn) error {
 		return fn(ctx, func(ctx context.Context, table int, where *predicate.Expr, visit func([]predicate.Value) error) error {
 			return j.stores[table].Visit(ctx, where, visit)
 		})

@@ -181,8 +181,8 @@ func (s *Snapshot) Sees(position int64, source uint64) bool {
 	return position <= s.Position || position <= s.Settled && s.Seen != nil && s.Seen(source)
 }
 
-// Snapshot runs fn in one consistent read, which calls with fn's context join. It may last as long as it must, but an
-// open read keeps the database from cleaning up behind it.
-func (j *Journal) Snapshot(ctx context.Context, fn func(ctx context.Context, c *sqldriver.Conn) error) (Snapshot, error) {
-	return j.source.snapshot(ctx, fn)
+// Snapshot runs fn in one consistent read of the tables of these numbers, which calls with fn's context join. It may last
+// as long as it must, but an open read keeps the database from cleaning up behind it.
+func (j *Journal) Snapshot(ctx context.Context, tables []int, fn func(ctx context.Context, c *sqldriver.Conn) error) (Snapshot, error) {
+	return j.source.snapshot(ctx, tables, fn)
 }

@@ -125,7 +125,7 @@ func TestSnapshotsHandOverUnderLoad(t *testing.T) {
 		for range 40 {
 			r := &reader{made: newLedger(t, 0)}
 			var err error
-			r.from, err = b.Snapshot(t.Context(), func(ctx context.Context, c *sqldriver.Conn) error {
+			r.from, err = b.Snapshot(t.Context(), []int{0}, func(ctx context.Context, c *sqldriver.Conn) error {
 				rows, err := b.rowsOn(ctx, c, 0)
 				for _, row := range rows {
 					row[3] = predicate.Value{} // secret

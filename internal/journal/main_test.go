@@ -134,7 +134,7 @@ func (b *bed) exec(statement string, args ...any) {
 // settle gives positions to what has been committed. A tailer may be at work: advance is for that alone.
 func (b *bed) settle() {
 	b.t.Helper()
-	if _, err := b.Snapshot(b.t.Context(), func(context.Context, *sqldriver.Conn) error { return nil }); err != nil {
+	if _, err := b.Snapshot(b.t.Context(), nil, func(context.Context, *sqldriver.Conn) error { return nil }); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -118,7 +118,7 @@ func (s *mysqlSource) assemble(ctx context.Context, places []mysqlPlace, found m
 
 // snapshot implements source. Where the journal stands is read before the consistent read begins: what has a position
 // then is in it. What else the read sees is told by its ids.
-func (s *mysqlSource) snapshot(ctx context.Context, fn func(ctx context.Context, c *sqldriver.Conn) error) (snapshot Snapshot, err error) {
+func (s *mysqlSource) snapshot(ctx context.Context, _ []int, fn func(ctx context.Context, c *sqldriver.Conn) error) (snapshot Snapshot, err error) {
 	outside := sqldriver.Outside(ctx)
 	if err := s.sequence.catchUp(outside); err != nil {
 		return snapshot, err

@@ -199,7 +199,7 @@ func TestPostgresTransactionsWithOneSnapshot(t *testing.T) {
 	if n := b.pruneUpTo(2, 10); n != 2 {
 		t.Errorf("pruned %d", n)
 	}
-	snapshot, err := b.Snapshot(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+	snapshot, err := b.Snapshot(ctx, []int{0}, func(ctx context.Context, c *sqldriver.Conn) error {
 		b.exec(`INSERT INTO items VALUES (3, 'c', 0, '')`)
 		n, err := number(ctx, c, "SELECT count(*) FROM items")
 		if n != 0 {
@@ -278,7 +278,7 @@ func TestPostgresRolesThatOnlyRun(t *testing.T) {
 	if n := b.pruneUpTo(1, 10); n != 1 {
 		t.Errorf("pruned %d", n)
 	}
-	_, err := b.Snapshot(t.Context(), func(context.Context, *sqldriver.Conn) error { return nil })
+	_, err := b.Snapshot(t.Context(), []int{0}, func(context.Context, *sqldriver.Conn) error { return nil })
 	if err != nil {
 		t.Error(err)
 	}

@@ -253,3 +253,28 @@ func TestPostgresLongTransactionsCostNothing(t *testing.T) {
 		t.Errorf("%d entries", got)
 	}
 }
+
+// TestPostgresSnapshotKeepsTruncateAway: to whom a truncated table was there before, it is empty all the same.
+func TestPostgresSnapshotKeepsTruncateAway(t *testing.T) {
+	t.Parallel()
+	b := open(t, dbtest.New(t, dbtest.Postgres), Options{}, parse[Item](t), parse[Folder](t)).start()
+	b.insertRows(1, 3)
+	const truncate = "DO $$ BEGIN SET LOCAL lock_timeout = '50ms'; TRUNCATE items; END $$"
+	_, err := b.Snapshot(t.Context(), []int{1, 0}, func(ctx context.Context, c *sqldriver.Conn) error {
+		if _, err := b.db.SQL().ExecContext(t.Context(), truncate); err == nil {
+			t.Error("the table was truncated while it was read")
+		}
+		n, err := number(ctx, c, "SELECT count(*) FROM items")
+		if n != 3 {
+			t.Errorf("the read sees %d rows, want 3", n)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.exec(truncate)
+	if entries := b.all(); len(entries) != 6 {
+		t.Errorf("%d entries: %s", len(entries), summary(entries))
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -123,12 +124,20 @@ func (s *postgresSource) nonce(ctx context.Context, position int64) (nonce uint6
 
 // snapshot implements source. What the read sees beyond the last tick that it sees is in ticks that exist by the time
 // that advance returns after it.
-func (s *postgresSource) snapshot(ctx context.Context, fn func(ctx context.Context, c *sqldriver.Conn) error) (snapshot Snapshot, err error) {
+//
+// The tables are locked against TRUNCATE before the first statement takes the snapshot: a table that was truncated since is
+// empty to all, however old their snapshots are.
+func (s *postgresSource) snapshot(ctx context.Context, tables []int, fn func(ctx context.Context, c *sqldriver.Conn) error) (snapshot Snapshot, err error) {
 	if err := s.tell(ctx, ""); err != nil {
 		return snapshot, err
 	}
 	behind := false
 	err = s.db.Snapshot(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+		if len(tables) > 0 {
+			if _, err := c.Exec(ctx, s.lock(tables), nil); err != nil {
+				return err
+			}
+		}
 		query := "SELECT pg_current_snapshot()::text, t.pos_hi, t.nonce, (SELECT behind::int FROM cape.behind()) " +
 			"FROM cape.tick AS t ORDER BY t.id DESC LIMIT 1"
 		err := each(ctx, c, query, nil, func(row []driver.Value) error {
@@ -152,4 +161,17 @@ func (s *postgresSource) snapshot(ctx context.Context, fn func(ctx context.Conte
 	_, head, err := s.bounds(sqldriver.Outside(ctx))
 	snapshot.Settled = head.Position
 	return snapshot, err
+}
+
+// lock returns a statement that keeps TRUNCATE and DDL away from tables, and nothing else.
+func (s *postgresSource) lock(tables []int) string {
+	names := make([]string, len(tables))
+	for i, table := range tables {
+		t := &s.tables[table].model.Table
+		names[i] = postgresQuote(t.Name)
+		if t.Schema != "" {
+			names[i] = postgresQuote(t.Schema) + "." + names[i]
+		}
+	}
+	return "LOCK TABLE " + strings.Join(names, ", ") + " IN ACCESS SHARE MODE"
 }

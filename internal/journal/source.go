@@ -51,8 +51,8 @@ type source interface {
 	// nonce reads the nonce of a position above the floor; ok is false when there is no such entry.
 	nonce(ctx context.Context, position int64) (nonce uint64, ok bool, err error)
 
-	// snapshot runs fn in one consistent read and says how a stream goes on from it.
-	snapshot(ctx context.Context, fn func(ctx context.Context, c *sqldriver.Conn) error) (Snapshot, error)
+	// snapshot runs fn in one consistent read of tables, by their indices, and says how a stream goes on from it.
+	snapshot(ctx context.Context, tables []int, fn func(ctx context.Context, c *sqldriver.Conn) error) (Snapshot, error)
 
 	// watch calls wake once it has begun to listen, and then soon after each commit of any program. It returns when the
 	// context ends or listening broke; the tailer calls it again after a pause.

@@ -131,7 +131,7 @@ func (s *sqliteSource) nonce(ctx context.Context, position int64) (nonce uint64,
 	return records[0].mark.Nonce, true, nil
 }
 
-func (s *sqliteSource) snapshot(ctx context.Context, fn func(ctx context.Context, c *sqldriver.Conn) error) (snapshot Snapshot, err error) {
+func (s *sqliteSource) snapshot(ctx context.Context, _ []int, fn func(ctx context.Context, c *sqldriver.Conn) error) (snapshot Snapshot, err error) {
 	err = s.db.View(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		_, head, err := s.boundsOn(ctx, c)
 		if err != nil {

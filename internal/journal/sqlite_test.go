@@ -136,7 +136,7 @@ func TestTokensResume(t *testing.T) {
 func TestSnapshotStandsAtThePositionOfItsRead(t *testing.T) {
 	b := sqliteBed(t)
 	b.exec(`INSERT INTO items VALUES (1, 'a', 7, '')`)
-	snapshot, err := b.Snapshot(t.Context(), func(ctx context.Context, c *sqldriver.Conn) error {
+	snapshot, err := b.Snapshot(t.Context(), []int{0}, func(ctx context.Context, c *sqldriver.Conn) error {
 		b.exec(`INSERT INTO items VALUES (2, 'b', 7, '')`)
 		n, err := number(ctx, c, "SELECT count(*) FROM items")
 		if n != 1 {

@@ -26,7 +26,11 @@ func (f *feed) takeSnapshot(ctx context.Context) error {
 		return f.snapshotFailed(ctx, err)
 	}
 	rows := snapshotRows{feed: f, at: time.Now().UTC()}
-	snapshot, err := s.journal.Snapshot(limited, rows.send)
+	tables := make([]int, len(f.shapes))
+	for i, shape := range f.shapes {
+		tables[i] = shape.Table
+	}
+	snapshot, err := s.journal.Snapshot(limited, tables, rows.send)
 	s.snapshots.release()
 	if err != nil {
 		return f.snapshotFailed(ctx, err)

@@ -106,11 +106,11 @@ func TestSnapshotsThatFail(t *testing.T) {
 // rerunning runs a snapshot's read twice, as after a serialization failure.
 type rerunning struct{ *store }
 
-func (r rerunning) Snapshot(ctx context.Context, fn func(context.Context, Rows) error) (journal.Snapshot, error) {
-	if _, err := r.store.Snapshot(ctx, fn); err != nil {
+func (r rerunning) Snapshot(ctx context.Context, tables []int, fn func(context.Context, Rows) error) (journal.Snapshot, error) {
+	if _, err := r.store.Snapshot(ctx, tables, fn); err != nil {
 		return journal.Snapshot{}, err
 	}
-	return r.store.Snapshot(ctx, fn)
+	return r.store.Snapshot(ctx, tables, fn)
 }
 
 func TestSnapshotIsNotSentTwice(t *testing.T) {

@@ -248,7 +248,7 @@ func (s *store) Read(_ context.Context, after int64, limit int) ([]hub.Event, er
 	return slices.Clone(rest[:min(limit, len(rest))]), nil
 }
 
-func (s *store) Snapshot(ctx context.Context, fn func(context.Context, Rows) error) (journal.Snapshot, error) {
+func (s *store) Snapshot(ctx context.Context, _ []int, fn func(context.Context, Rows) error) (journal.Snapshot, error) {
 	s.mu.Lock()
 	if s.failing != nil {
 		defer s.mu.Unlock()

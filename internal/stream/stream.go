@@ -37,8 +37,8 @@ type Journal interface {
 	// Read returns the entries after a position as the events that the hub would be given, each one, at most limit, in
 	// order. It fails with journal.ErrPruned when the position is below the floor.
 	Read(ctx context.Context, after int64, limit int) ([]hub.Event, error)
-	// Snapshot runs fn in one consistent read and tells how a stream goes on from it. It may run fn again.
-	Snapshot(ctx context.Context, fn func(ctx context.Context, rows Rows) error) (journal.Snapshot, error)
+	// Snapshot runs fn in one consistent read of tables and tells how a stream goes on from it. It may run fn again.
+	Snapshot(ctx context.Context, tables []int, fn func(ctx context.Context, rows Rows) error) (journal.Snapshot, error)
 }
 
 // Rows visits the rows of a resource's table for which where holds; a row is the callback's until it returns.
