@@ -87,7 +87,7 @@ func classOf(number uint16) engine.Class {
 		return engine.Check
 	case 1216, 1217, 1451, 1452, 1761, 1762:
 		return engine.ForeignKey
-	case 1205, 1213, 3572, 1020, 1412: // lock time-out, deadlock, NOWAIT, row changed, table changed
+	case 1205, 1213, 3572, 1020, 1412, 1467: // lock time-out, deadlock, NOWAIT, row changed, table changed, deadlock over AUTO_INCREMENT
 		return engine.Busy
 	case 1243, 1615: // no such prepared statement, needs to be prepared again
 		return engine.Stale
