@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// feedSize is how many of the newest entries a Feed keeps.
+// feedSize is how many of the newest entries a Feed keeps at least; it keeps up to twice as many.
 const feedSize = 1024
 
 // Feed hands the tailer's entries to readers within this process, each at its own pace: the newest from memory, older
@@ -36,11 +36,12 @@ func (f *Feed) Deliver(entries []Entry) {
 	if f.ended {
 		return
 	}
-	if surplus := len(f.entries) + len(entries) - feedSize; surplus > 0 && surplus < len(f.entries) {
-		f.floor = f.entries[surplus-1].Position
-		f.entries = append([]Entry(nil), f.entries[surplus:]...) // readers may hold the old array
-	} else if surplus > 0 {
-		f.floor, f.entries = f.head, nil
+	if all := len(f.entries) + len(entries); all > 2*feedSize {
+		// Readers may hold the old array. Half of the new one is free, so that an entry is not copied each time.
+		if surplus := min(all-feedSize, len(f.entries)); surplus > 0 {
+			f.floor = f.entries[surplus-1].Position
+			f.entries = append(make([]Entry, 0, 2*feedSize), f.entries[surplus:]...)
+		}
 	}
 	f.entries = append(f.entries, entries...)
 	f.head = entries[len(entries)-1].Position

@@ -58,6 +58,7 @@ type Journal struct {
 	tables  []*table
 	byName  map[string]*table // by recorded name, in lower case
 	wake    chan struct{}
+	tailed  atomic.Pointer[Mark] // where Run is; nil where there is something else for it to look at
 	epoch   atomic.Pointer[string]
 
 	actors    sync.Mutex // guards the following

@@ -112,7 +112,7 @@ func (s *mysqlSource) changed(ctx context.Context) (bool, error) {
 
 // watch implements source. Nothing of the server's tells of commits: it looks for new ids and new ticks. While there are
 // holes, any of them may be filled, and each look wakes.
-func (s *mysqlSource) watch(ctx context.Context, wake func()) error {
+func (s *mysqlSource) watch(ctx context.Context, wake func(head Mark)) error {
 	ctx = sqldriver.Outside(ctx)
 	const query = "SELECT (SELECT MAX(`id`) FROM cape_journal), `id`, `holes` <> '' FROM cape_tick ORDER BY `id` DESC LIMIT 1"
 	ticker := time.NewTicker(s.times.poll)
@@ -124,7 +124,7 @@ func (s *mysqlSource) watch(ctx context.Context, wake func()) error {
 				found := [2]int64{intOf(row[0]), intOf(row[1])}
 				if found != last || intOf(row[2]) != 0 || time.Since(looked) > s.times.look {
 					last, looked = found, time.Now()
-					wake()
+					wake(Mark{})
 				}
 				return nil
 			})

@@ -23,7 +23,7 @@ const postgresCatalogue = `SELECT pg_postmaster_start_time()::text || ' ' || ` +
 
 // watch listens for the ticks of other processes, and looks for commits of programs that make none. Own commits wake the
 // tailer without it.
-func (s *postgresSource) watch(ctx context.Context, wake func()) error {
+func (s *postgresSource) watch(ctx context.Context, wake func(head Mark)) error {
 	return s.db.Apart(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		if _, err := c.Exec(ctx, "LISTEN "+postgresChannel, nil); err != nil {
 			return err
@@ -37,7 +37,7 @@ func (s *postgresSource) watch(ctx context.Context, wake func()) error {
 			}
 			if news || first {
 				first = false
-				wake()
+				wake(Mark{})
 			}
 			if err := w.listen(ctx, wake, time.Now().Add(s.poll)); err != nil {
 				return err
@@ -55,7 +55,7 @@ type postgresWatch struct {
 }
 
 // listen wakes the tailer for the ticks of others until the time comes.
-func (w *postgresWatch) listen(ctx context.Context, wake func(), until time.Time) error {
+func (w *postgresWatch) listen(ctx context.Context, wake func(head Mark), until time.Time) error {
 	timed, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	for {
@@ -67,7 +67,7 @@ func (w *postgresWatch) listen(ctx context.Context, wake func(), until time.Time
 				w.head = max(w.head, head)
 			}
 			if teller != w.teller { // the tailer reads what itself made
-				wake()
+				wake(Mark{})
 			}
 		case ctx.Err() != nil:
 			return ctx.Err()

@@ -54,9 +54,10 @@ type source interface {
 	// snapshot runs fn in one consistent read of tables, by their indices, and says how a stream goes on from it.
 	snapshot(ctx context.Context, tables []int, fn func(ctx context.Context, c *sqldriver.Conn) error) (Snapshot, error)
 
-	// watch calls wake once it has begun to listen, and then soon after each commit of any program. It returns when the
-	// context ends or listening broke; the tailer calls it again after a pause.
-	watch(ctx context.Context, wake func()) error
+	// watch calls wake once it has begun to listen, and then soon after each commit of any program. It may say where the
+	// journal ends; the zero Mark is that it does not know, or that there is something else to look at. It returns when
+	// the context ends or listening broke; the tailer calls it again after a pause.
+	watch(ctx context.Context, wake func(head Mark)) error
 
 	// changed tells, cheaply, whether the catalogue may have changed in a way that plan would see since the last call;
 	// the first call tells true. The tailer calls it each time it is woken.

@@ -115,12 +115,19 @@ func (s *sqliteSource) boundsOn(ctx context.Context, c *sqldriver.Conn) (floor, 
 			}
 		}
 	}
-	head = floor
+	if head, err = s.last(ctx, c); head == (Mark{}) {
+		head = floor
+	}
+	return floor, head, err
+}
+
+// last is the place of the last entry; the zero Mark where there is none.
+func (s *sqliteSource) last(ctx context.Context, c *sqldriver.Conn) (head Mark, err error) {
 	err = each(ctx, c, sqliteEntry+"ORDER BY seq DESC LIMIT 1", nil, func(row []driver.Value) error {
 		head = s.record(row).mark
 		return nil
 	})
-	return floor, head, err
+	return head, err
 }
 
 func (s *sqliteSource) nonce(ctx context.Context, position int64) (nonce uint64, ok bool, err error) {
@@ -143,20 +150,31 @@ func (s *sqliteSource) snapshot(ctx context.Context, _ []int, fn func(ctx contex
 	return snapshot, err
 }
 
-// watch looks at data_version, on a connection of its own: it moves with the commits of all others.
-func (s *sqliteSource) watch(ctx context.Context, wake func()) error {
+// watch looks at data_version, on a connection of its own: it moves with the commits of all others, this program's own
+// among them. Those have been delivered most often when it is looked at, so that it says where the journal ends.
+func (s *sqliteSource) watch(ctx context.Context, wake func(head Mark)) error {
 	return s.db.Read(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		ticker := time.NewTicker(s.poll)
 		defer ticker.Stop()
-		last := int64(-1)
+		lastVersion, lastSchema := int64(-1), int64(-1)
 		for {
 			version, err := number(ctx, c, "PRAGMA data_version")
 			if err != nil {
 				return err
 			}
-			if version != last {
-				last = version
-				wake()
+			if version != lastVersion {
+				schema, err := number(ctx, c, "PRAGMA schema_version")
+				if err != nil {
+					return err
+				}
+				var head Mark
+				if schema == lastSchema {
+					if head, err = s.last(ctx, c); err != nil {
+						return err
+					}
+				}
+				lastVersion, lastSchema = version, schema
+				wake(head)
 			}
 			select {
 			case <-ticker.C:

@@ -10,6 +10,7 @@ const (
 	pageSize     = 500 // entries read at once
 	firstBackoff = 20 * time.Millisecond
 	lastBackoff  = 5 * time.Second
+	pace         = 2 * time.Millisecond // from one look to the next where changes follow close upon each other
 )
 
 // Run is the tailer: it calls deliver with all entries after a place, in order, in pages of at most 500, until ctx
@@ -30,7 +31,13 @@ func (j *Journal) Run(ctx context.Context, after Mark, deliver func(entries []En
 	t := &tailer{Journal: j, at: after, deliver: deliver, memory: continuity{anchor: after, looked: time.Now()}}
 	backoff := firstBackoff
 	for {
+		select {
+		case <-j.wake: // the step will see it
+		default:
+		}
+		began := time.Now()
 		more, err := t.step(ctx)
+		t.note()
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -48,6 +55,7 @@ func (j *Journal) Run(ctx context.Context, after Mark, deliver func(entries []En
 		}
 		select {
 		case <-j.wake:
+			pause(ctx, pace-time.Since(began))
 		case <-ctx.Done():
 			return nil
 		}
@@ -56,6 +64,9 @@ func (j *Journal) Run(ctx context.Context, after Mark, deliver func(entries []En
 
 // pause waits, or until the context ends.
 func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -69,7 +80,11 @@ func (j *Journal) watch(ctx context.Context) {
 	backoff := firstBackoff
 	for {
 		began := time.Now()
-		err := j.source.watch(ctx, j.Wake)
+		err := j.source.watch(ctx, func(head Mark) {
+			if at := j.tailed.Load(); at == nil || head == (Mark{}) || head != *at {
+				j.Wake()
+			}
+		})
 		if ctx.Err() != nil {
 			return
 		}
@@ -118,6 +133,16 @@ func (t *tailer) step(ctx context.Context) (more bool, err error) {
 		t.hand(entries)
 	}
 	return len(entries) == pageSize, nil
+}
+
+// note tells the watch how far the tailer is, so that it is not woken for nothing.
+func (t *tailer) note() {
+	if t.unsound {
+		t.tailed.Store(nil)
+		return
+	}
+	at := t.at
+	t.tailed.Store(&at)
 }
 
 func (t *tailer) hand(entries []Entry) {
