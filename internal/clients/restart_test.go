@@ -150,9 +150,9 @@ func startLoad(t *testing.T, target dbtest.Target, url string) *load {
 	l := &load{http: &httpWriter{url: url}, sql: startSQLWriter(t, target)}
 	ctx, stop := context.WithCancel(t.Context())
 	l.stop = stop
-	const pace = 10 * time.Millisecond
+	const pace = 20 * time.Millisecond
 	l.group.Go(func() { l.errs[0] = l.http.run(ctx, pace) })
-	l.group.Go(func() { l.errs[1] = l.sql.run(ctx, 3*pace) })
+	l.group.Go(func() { l.errs[1] = l.sql.run(ctx, 2*pace) })
 	t.Cleanup(func() {
 		stop()
 		l.group.Wait()
