@@ -66,7 +66,7 @@ func (v *live) broadcast(event string, row record) error {
 		return err
 	}
 	v.number++
-	text := fmt.Appendf(nil, "id: %076d\ndata: {\"table\":\"todo\",\"event\":%q,\"payload\":%s,\"timestamp\":%q}\n\n",
+	text := fmt.Appendf(nil, "id: %066d\ndata: {\"table\":\"todo\",\"event\":%q,\"payload\":%s,\"timestamp\":%q}\n\n",
 		v.number, event, payload, time.Now().UTC().Format("2006-01-02T15:04:05.000000Z"))
 	for _, l := range v.listeners {
 		l.send(text)

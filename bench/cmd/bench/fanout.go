@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -181,6 +182,9 @@ func (b *bed) compareWork(ctx context.Context, lanes []*lane, w work) ([]result.
 	if err != nil {
 		return nil, err
 	}
+	if err := sameSize(lanes); err != nil {
+		return nil, err
+	}
 	figures := make([]result.Figures, len(lanes))
 	for i, l := range lanes {
 		var first []result.Round
@@ -198,6 +202,18 @@ func (b *bed) compareWork(ctx context.Context, lanes []*lane, w work) ([]result.
 		figures[i] = f
 	}
 	return figures, nil
+}
+
+// sameSize wants events to be about as long in all lanes.
+func sameSize(lanes []*lane) error {
+	const tolerance = 0.02
+	first := lanes[0].group.EventSize()
+	for _, l := range lanes[1:] {
+		if size := l.group.EventSize(); math.Abs(size/first-1) > tolerance {
+			return fmt.Errorf("%s sends events of %.0f bytes, and %s of %.0f", lanes[0].place.name, first, l.place.name, size)
+		}
+	}
+	return nil
 }
 
 // run writes n times, and each time waits until all who may see the change have it: changes that meet on their way share
