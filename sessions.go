@@ -23,14 +23,10 @@ import (
 //
 // A constraint that refuses a row is [ErrConflict] or [ErrInvalid], a database that is busy or away an [Error] with the
 // code "unavailable"; all unwrap to the driver's error, and may be returned from a typed route. What cannot be limited is
-// refused with an error that says how to write it instead. Before Start every statement fails with [ErrNotStarted]; the
-// functions of OnStart may use sessions.
+// refused with an error that says how to write it instead. Before Start every statement fails with [ErrNotStarted], but a
+// repository may be made; the functions of OnStart may use sessions.
 func (c *Cape) DB(ctx context.Context) *gorm.DB {
-	db := c.gorm.WithContext(ctx)
-	if err := c.admit(ctx); err != nil {
-		db.Error = err
-	}
-	return db
+	return c.gorm.WithContext(ctx) // which admit refuses, once it asks the database
 }
 
 // SQL is a pool limited as [Cape.DB] is, by the context of each call; open it once and share it. Statements may be

@@ -1,9 +1,11 @@
 package apitest
 
 import (
+	"context"
 	"testing"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/capebase/capebase"
 	"github.com/capebase/capebase/auth"
@@ -199,6 +201,56 @@ func TestSessionBulkUpdateOverOwnAndForeignRows(t *testing.T) {
 		wantErr(t, "UPDATE", err, capebase.ErrPermission)
 		affected(t, "nothing to do", 0)(changed(olga.db().Model(&Document{}).Where("id IN ?", []string{"a1", "b1"}).Update("title", "x")))
 		as("privileged").wants("SELECT title FROM documents ORDER BY id", "a", "a", "b", "b", "fifth", "mine")
+	})
+}
+
+func TestSessionUpsert(t *testing.T) {
+	onDocuments(t, func(t *testing.T, as func(who string) session) {
+		replace := clause.OnConflict{UpdateAll: true}
+		alice, olga := as("alice"), as("org1")
+		mine := func(id string) Document { return Document{ID: id, OwnerID: "alice", OrgID: "org1", Title: "mine"} }
+		for _, id := range []string{"b1", "n1"} {
+			row := mine(id)
+			wantErr(t, id, alice.db().Clauses(replace).Create(&row).Error, capebase.ErrPermission)
+			wantErr(t, id+" among others", alice.db().Clauses(replace).Create([]Document{mine("a1"), mine("a9"), mine(id)}).Error, capebase.ErrPermission)
+			wantErr(t, id+", saved", alice.db().Save([]Document{mine("a1"), mine(id)}).Error, capebase.ErrPermission)
+		}
+		theirs := Document{ID: "b1", OwnerID: "olga", OrgID: "org1"}
+		wantErr(t, "a row that can be read", olga.db().Clauses(replace).Create(&theirs).Error, capebase.ErrPermission)
+		as("privileged").wants("SELECT title FROM documents ORDER BY id", "first", "second", "third", "fourth", "fifth")
+
+		if err := alice.db().Clauses(clause.OnConflict{DoNothing: true}).Create(&theirs).Error; err != nil { // which is done
+			t.Fatal(err)
+		}
+		if err := alice.db().Clauses(replace).Create([]Document{mine("a1"), mine("a9")}).Error; err != nil {
+			t.Fatal(err)
+		}
+		if err := alice.db().Save(&Document{ID: "a8", OwnerID: "alice", Title: "new"}).Error; err != nil {
+			t.Fatal(err)
+		}
+		as("privileged").wants("SELECT title FROM documents ORDER BY id", "mine", "second", "new", "mine", "third", "fourth", "fifth")
+	})
+}
+
+// TestSessionWithGORMsOtherModes prepares statements and begins no transactions of its own.
+func TestSessionWithGORMsOtherModes(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, target dbtest.Target) {
+		config := capebase.Config{Gorm: gorm.Config{PrepareStmt: true, SkipDefaultTransaction: true}}
+		as := sessionsWith(t, target, config, publishDocument)
+		seedDocuments(as("privileged"))
+		alice, olga := as("alice"), as("org1")
+		for range 2 {
+			alice.wantDocuments("a1", "a2")
+			olga.wantDocuments("a1", "b1")
+			wantErr(t, "hand over", alice.db().Model(&Document{}).Where("1 = 1").Update("owner_id", "bob").Error, capebase.ErrPermission)
+			wantErr(t, "not one's own", olga.db().Model(&Document{ID: "a1"}).Update("title", "x").Error, capebase.ErrPermission)
+			wantErr(t, "in SQL", olga.db().Exec("UPDATE documents SET title = ?", "x").Error, capebase.ErrPermission)
+			wantErr(t, "in a transaction", alice.Transaction(alice.ctx, func(ctx context.Context) error {
+				affected(t, "own", 2)(changed(alice.DB(ctx).Model(&Document{}).Where("1 = 1").Update("title", "x")))
+				return errGaveUp
+			}), errGaveUp)
+		}
+		as("privileged").wants("SELECT title FROM documents ORDER BY id", "first", "second", "third", "fourth", "fifth")
 	})
 }
 

@@ -19,3 +19,13 @@ func actionOf(ctx context.Context) policy.Action {
 	a, _ := ctx.Value(actionKey{}).(policy.Action)
 	return a
 }
+
+type keepingKey struct{}
+
+// withKeeping returns a context whose INSERT leaves a row that is there already as it is, though MySQL has to be told so
+// with ON DUPLICATE KEY UPDATE. What it says of such rows is what ON CONFLICT DO NOTHING says of them elsewhere.
+func withKeeping(ctx context.Context) context.Context {
+	return context.WithValue(ctx, keepingKey{}, true)
+}
+
+func keeping(ctx context.Context) bool { return ctx.Value(keepingKey{}) != nil }

@@ -69,19 +69,31 @@ func (p plugin) limit(action policy.Action, run func(*gorm.DB)) func(*gorm.DB) {
 			return
 		}
 		within(db, WithAction(db.Statement.Context, action), run)
-		if affectedNone(db) && named(db.Statement, table) && exists(db) {
+		if done(db) && db.RowsAffected == 0 && named(db.Statement, table) && exists(db) {
 			verb := map[policy.Action]string{policy.Update: "change", policy.Delete: "delete"}[action]
 			_ = db.AddError(problem.New(problem.Permission, "the rules do not allow to "+verb+" this "+table.Model.Name))
 		}
 	}
 }
 
-// create runs an INSERT. One row that was to replace another, but found one that the caller may not read, is refused: it
+// create runs an INSERT. Where a row was to replace another, but found one that the caller may not read, it is refused: it
 // must not look as if it had been stored.
 func (p plugin) create(run func(*gorm.DB)) func(*gorm.DB) {
 	return func(db *gorm.DB) {
-		run(db)
-		if table := p.table(db); table != nil && affectedNone(db) && replaces(db.Statement) && len(inserted(db.Statement)) == 1 {
+		table := p.table(db)
+		if table == nil {
+			run(db)
+			return
+		}
+		// Read before it runs: MySQL's dialector turns DoNothing into an update.
+		conflict, _ := db.Statement.Clauses["ON CONFLICT"].Expression.(clause.OnConflict)
+		updates := conflict.UpdateAll || len(conflict.DoUpdates) > 0
+		ctx := db.Statement.Context
+		if conflict.DoNothing && !updates {
+			ctx = withKeeping(ctx)
+		}
+		within(db, ctx, run)
+		if done(db) && updates && len(conflict.Where.Exprs) == 0 && db.RowsAffected < int64(len(inserted(db.Statement))) {
 			_ = db.AddError(problem.New(problem.Permission, "the rules do not allow to change this "+table.Model.Name))
 		}
 	}
@@ -95,15 +107,9 @@ func within(db *gorm.DB, ctx context.Context, run func(*gorm.DB)) {
 	run(db)
 }
 
-// affectedNone tells whether a statement was run and found no row.
-func affectedNone(db *gorm.DB) bool {
-	return db.Error == nil && db.RowsAffected == 0 && !db.DryRun && db.Statement.SQL.Len() > 0
-}
-
-// replaces tells whether an INSERT updates each row that stands in its way.
-func replaces(stmt *gorm.Statement) bool {
-	conflict, ok := stmt.Clauses["ON CONFLICT"].Expression.(clause.OnConflict)
-	return ok && !conflict.DoNothing && len(conflict.Where.Exprs) == 0 && (conflict.UpdateAll || len(conflict.DoUpdates) > 0)
+// done tells whether a statement was run, with success.
+func done(db *gorm.DB) bool {
+	return db.Error == nil && !db.DryRun && db.Statement.SQL.Len() > 0
 }
 
 // named tells whether the conditions give the whole primary key, and so mean one row.

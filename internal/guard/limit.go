@@ -44,7 +44,7 @@ func (g *Guard) Limit(ctx context.Context, query string, args []driver.NamedValu
 	case st.opaque:
 		limited.Check = g.check(ctx, nil, st.upserts)
 	case len(st.targets) > 0:
-		limited.Check = g.check(ctx, st.targets, st.upserts)
+		limited.Check = g.check(ctx, st.targets, st.upserts && !keeping(ctx))
 	}
 	return limited, nil
 }
