@@ -142,8 +142,8 @@ func TestCheckAgreesWithEval(t *testing.T) {
 			for i := range 6 {
 				before = append(before, drawTicket(t, i+1))
 			}
-			b.bed.exec("DELETE FROM tickets")
-			b.bed.exec(insertTickets(before))
+			b.exec("DELETE FROM tickets")
+			b.exec(insertTickets(before))
 			e := drawEffect(t)
 			allowed := true
 			for _, row := range before {

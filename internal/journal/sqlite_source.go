@@ -65,7 +65,7 @@ const sqliteEntry = "SELECT seq, at, v, tbl, op, key, old, new, actor, tx FROM c
 
 func (s *sqliteSource) read(ctx context.Context, after int64, limit int) (records []record, err error) {
 	err = s.db.Read(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
-		return each(ctx, c, sqliteEntry+"WHERE seq > ? ORDER BY seq LIMIT ?", arguments(after, int64(limit)), func(row []driver.Value) error {
+		return each(ctx, c, sqliteEntry+"WHERE seq > ? ORDER BY seq"+sqliteLimit, arguments(after, int64(limit)), func(row []driver.Value) error {
 			records = append(records, s.record(row))
 			return nil
 		})
