@@ -46,9 +46,11 @@ func (g *Guard) loadSQLite(ctx context.Context, c *sqldriver.Conn, n *names) err
 		t.plain = true
 	}
 	var views []view
-	err := rows(ctx, c, "SELECT type, name, sql FROM sqlite_master WHERE type = 'view' OR name LIKE 'cape\\_%' ESCAPE '\\'", nil, func(row []driver.Value) {
-		switch name := textOf(row[1]); textOf(row[0]) {
-		case "view":
+	err := rows(ctx, c, "SELECT type, name, sql FROM sqlite_master WHERE type = 'view' OR name LIKE 'cape\\_%' ESCAPE '\\' "+
+		"OR sql LIKE 'CREATE VIRTUAL TABLE%'", nil, func(row []driver.Value) {
+		switch name := textOf(row[1]); {
+		case len(name) < 5 || !strings.EqualFold(name[:5], "cape_"):
+			// A view, or a virtual table, which may show the rows of the table that its text names.
 			views = append(views, view{"main", name, textOf(row[2]), true})
 		default:
 			n.derived = append(n.derived, derived{"main", name, name + " is CapeBase's", true})

@@ -174,12 +174,16 @@ func (l *lexer) next(i int) (int, error) {
 		}
 		l.add(token{kind: quotedName, start: i, end: i + end + 1, name: l.query[i+1 : i+end]})
 		return i + end + 1, nil
+	case c == '.' && l.mysql():
+		return l.dot(i)
 	case c == '$' && l.postgres():
 		return l.dollar(i)
 	case c == '?' && !l.postgres():
 		return l.number(placeholder, i, i+1), nil
-	case (c == ':' || c == '@' || c == '$') && l.sqlite():
+	case (c == ':' || c == '@' || c == '$' || c == '#') && l.sqlite():
 		return l.parameter(i)
+	case c == '@' && l.mysql() && i+1 < len(l.query) && (l.query[i+1] == '\'' || l.query[i+1] == '"'):
+		return 0, refuse("a variable's name is a string", "write @name")
 	case c < ' ' || c == 0x7f || c == '\\':
 		return 0, refuse(fmt.Sprintf("character %q stands outside of a string", c), "remove it, or pass the value as an argument")
 	}
@@ -262,7 +266,11 @@ func (l *lexer) prefixed(start, quote int, prefix string) (end int, taken bool, 
 			return 0, false, nil
 		}
 		escapes = true
-	case "X", "B", "N":
+	case "X":
+	case "B", "N":
+		if l.sqlite() {
+			return 0, false, nil
+		}
 	default:
 		// MySQL's character sets (_utf8'x') and other databases' types (DATE '2024-01-01') are words of their own.
 		return 0, false, nil
@@ -392,11 +400,26 @@ func (l *lexer) parameter(i int) (int, error) {
 	for end < len(l.query) && (nameByte(l.query[end]) || l.query[end] == '$') {
 		end++
 	}
-	if end == i+1 || strings.HasPrefix(l.query[end:], "::") || l.query[i] == '$' && end < len(l.query) && l.query[end] == '(' {
+	if end == i+1 || l.query[i] == '#' || strings.HasPrefix(l.query[end:], "::") || strings.HasPrefix(l.query[end:], "(") {
+		// Tcl's $a::b(c) is one for SQLite, with any of the signs.
 		return 0, refuse(fmt.Sprintf("%q is no placeholder", l.query[i:end]), "use ?, ?1, :name, @name or $name")
 	}
 	l.add(token{kind: placeholder, start: i, end: end, name: l.query[i:end]})
 	return end, nil
+}
+
+// dot takes a dot. MySQL takes a table's name behind one that nothing stands before, as in FROM .todos, for the table.
+func (l *lexer) dot(i int) (int, error) {
+	if next := i + 1; next < len(l.query) && (digit(l.query[next]) || l.query[next] == '*') {
+		return l.sign(i)
+	}
+	if n := len(l.tokens); n > 0 {
+		before := &l.tokens[n-1]
+		if before.end == i && (before.kind == quotedName || before.kind == word && !beforeTable(before.keyword)) {
+			return l.sign(i)
+		}
+	}
+	return 0, refuse("a dot has no name right before it", "write names without spaces around the dot, and none that is a keyword without quotes")
 }
 
 func unclosed(what string) error { return refuse(what+" is not closed", "close it") }

@@ -83,7 +83,9 @@ func connect(t testing.TB, target dbtest.Target) *engine.Backend {
 	return backend
 }
 
-func logger(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
+func logger(t testing.TB) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
 
 func parse[T any](t testing.TB) *model.Model {
 	t.Helper()

@@ -44,6 +44,13 @@ func (p *parser) keyword(i int) error {
 		if p.is(i+1, "IN") && p.is(i+2, "SHARE") {
 			p.locks, p.lock = true, p.lockOf(i+2)
 		}
+	case "WITH":
+		// MariaDB does not see the expressions of the whole from those of a subquery: they are repeated there.
+		if p.mysql() && p.is(i-1, "(") {
+			p.withs = append(p.withs, i)
+			_, err := p.expressions(i)
+			return err
+		}
 	case "OUTFILE", "DUMPFILE":
 		if p.mysql() {
 			return refuse("it writes a file", privilegedInstead)
@@ -93,6 +100,9 @@ func (p *parser) nested(i int) error {
 // own refuses what belongs to CapeBase, and whatever shows the rows of published tables under another name.
 func (p *parser) own(i int) error {
 	t := &p.tokens[i]
+	if t.kind != text && statistics(p.engine, t.name) {
+		return refuse(t.name+" may hold values of any table", privilegedInstead)
+	}
 	if p.postgres() && t.name == "cape" && p.is(i+1, ".") {
 		return refuse("it names CapeBase's schema", privilegedInstead)
 	}
@@ -120,10 +130,13 @@ func (p *parser) stands(i int) bool {
 // function looks at a name before a parenthesis.
 func (p *parser) function(i int) error {
 	t := &p.tokens[i]
-	if p.taken[i] || t.kind == word && notFunction(t.keyword) {
+	if p.taken[i] || p.is(i-1, "AS") || p.is(i-1, ")") { // what a table, an expression or a type is called
 		return nil
 	}
 	name := strings.ToLower(t.name)
+	if t.kind == word && notFunction(t.keyword) && !p.functions[name] {
+		return nil
+	}
 	if forbidden(p.engine, name) {
 		return refuse("the function "+name+" gets round the limits", privilegedInstead)
 	}
@@ -157,14 +170,17 @@ func (p *parser) mentions(start, end int) ([]int, error) {
 				p.st.cuts = append(p.st.cuts, cut)
 			}
 		}
-		if p.is(i+1, ".") {
+		if p.is(i+1, ".") && (p.named(i+2) && !digit(p.tokens[i+2].name[0]) || p.is(i+2, "*")) {
 			continue // it says whose column follows
 		}
 		if p.postgres() && p.locks {
-			if err := p.spot(i, at, table); err != nil {
+			placed, err := p.spot(i, at, table)
+			if err != nil {
 				return nil, err
 			}
-			continue
+			if placed {
+				continue
+			}
 		}
 		if !slices.Contains(found, table) {
 			found = append(found, table)
@@ -185,21 +201,22 @@ func (p *parser) ambiguous(found []int) error {
 	return nil
 }
 
-// spot notes a name that a subquery replaces: PostgreSQL locks the rows of a subquery in FROM, but of no WITH.
-func (p *parser) spot(i, at, table int) error {
+// spot notes a name that a subquery replaces: PostgreSQL locks the rows of a subquery in FROM, but of no WITH. A name that
+// stands elsewhere is shadowed like any other.
+func (p *parser) spot(i, at, table int) (placed bool, err error) {
 	before := i - 1
 	if at != p.tokens[i].start {
 		before = i - 3
 	}
 	if !p.isOne(before, "FROM", "JOIN") {
-		if p.isOne(before, ",", "(", "ONLY") {
-			return refuse("it locks rows, and reads "+p.tables[table].name+" from a list", "write JOIN instead of commas")
+		if p.isOne(before, ",", "(", "ONLY", "TABLE", "USING") {
+			return false, refuse("it locks rows, and does not read "+p.tables[table].name+" with FROM or JOIN", "write JOIN instead of commas, and SELECT * FROM instead of TABLE")
 		}
-		return nil // a column or alias of that name
+		return false, nil
 	}
 	s := spot{span: span{at, p.tokens[i].end}, table: table}
 	s.named = p.is(i+1, "AS") || i+1 < len(p.tokens) && (p.tokens[i+1].kind == quotedName || p.tokens[i+1].kind == word && !afterTable(p.tokens[i+1].keyword))
 	p.st.spots = append(p.st.spots, s)
 	p.st.cuts = slices.DeleteFunc(p.st.cuts, func(c span) bool { return c.start == at })
-	return nil
+	return true, nil
 }

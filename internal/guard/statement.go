@@ -1,6 +1,9 @@
 package guard
 
 import (
+	"errors"
+	"slices"
+
 	"github.com/capebase/capebase/policy"
 )
 
@@ -53,6 +56,7 @@ type spot struct {
 // parser reads a statement's tokens.
 type parser struct {
 	*names
+	query  string
 	tokens []token
 	st     *statement
 	// taken are the tokens that name what a statement writes to.
@@ -63,6 +67,7 @@ type parser struct {
 	locks   bool   // rows are locked
 	lock    string // how, on MySQL
 	main    int    // the verb of the whole
+	withs   []int  // those of MySQL's subqueries
 }
 
 // parse analyzes a statement.
@@ -71,7 +76,7 @@ func (n *names) parse(query string) (*statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{names: n, tokens: tokens, st: &statement{query: query}, taken: map[int]bool{}, verbs: map[int]bool{}}
+	p := &parser{names: n, query: query, tokens: tokens, st: &statement{query: query}, taken: map[int]bool{}, verbs: map[int]bool{}}
 	for _, t := range tokens {
 		if t.kind == placeholder {
 			p.st.holes = append(p.st.holes, t)
@@ -134,15 +139,15 @@ func (p *parser) statement() error {
 		return nil
 	case p.isOne(0, "SAVEPOINT", "RELEASE", "ROLLBACK"):
 		p.st.reads, p.st.passes = true, true
-		return nil
+		return p.owned()
 	case p.is(0, "SHOW"):
-		for i := range p.tokens {
-			if p.is(i, "SELECT") {
-				return refuse("SHOW has a subquery", "ask with SELECT")
-			}
+		if slices.ContainsFunc(p.tokens, func(t token) bool { return t.depth > 0 }) {
+			return refuse("SHOW has an expression in parentheses", "ask with SELECT")
 		}
 		p.st.reads, p.st.passes = true, true
-		return nil
+		return p.owned()
+	case p.is(0, "ANALYZE") && p.is(1, "TABLE"):
+		return p.unlimited(0)
 	case p.isOne(0, "EXPLAIN", "DESCRIBE", "DESC"), p.is(0, "ANALYZE") && p.mysql():
 		var err error
 		if start, err = p.explained(); start < 0 {
@@ -202,7 +207,22 @@ func (p *parser) whole(start int) error {
 	case i >= len(p.tokens):
 		return refuse("it is not complete", "complete it")
 	}
-	return refuse("it begins with "+p.tokens[i].keyword, "only SELECT, INSERT, UPDATE and DELETE can be limited; "+privilegedInstead)
+	return p.unlimited(i)
+}
+
+// unlimited refuses a statement of another kind, whose verb stands at i.
+func (p *parser) unlimited(i int) error {
+	return refuse("it begins with "+p.query[p.tokens[i].start:p.tokens[i].end], "only SELECT, INSERT, UPDATE and DELETE can be limited; "+privilegedInstead)
+}
+
+// owned looks at the names of a statement that has nothing else to look at.
+func (p *parser) owned() error {
+	for i := range p.tokens {
+		if err := p.own(i); p.tokens[i].named() && err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // expressions goes through the list of a WITH and returns where the statement behind it begins.
@@ -262,10 +282,17 @@ func (p *parser) place(start int) error {
 		return nil
 	}
 	if p.mysql() && !p.st.reads {
-		return p.regions(start)
+		err = p.regions(start)
+	} else {
+		p.head(start, mentions)
 	}
-	p.head(start, mentions)
-	return nil
+	for _, i := range p.withs {
+		mentions, nested := p.mentions(i, p.inner(i))
+		if err = errors.Join(err, nested); len(mentions) > 0 {
+			p.head(i, mentions)
+		}
+	}
+	return err
 }
 
 // head puts expressions before the statement at i.
@@ -278,10 +305,22 @@ func (p *parser) head(i int, tables []int) {
 			h.at = p.tokens[i+1].end
 		}
 	}
-	if p.locks {
+	if p.locks && p.mysql() {
 		h.lock = p.lock
 	}
-	p.st.heads = append(p.st.heads, h)
+	if !slices.ContainsFunc(p.st.heads, func(other head) bool { return other.at == h.at }) {
+		p.st.heads = append(p.st.heads, h)
+	}
+}
+
+// upsert returns where ON DUPLICATE KEY begins, whose subqueries do not see the expressions of the SELECT before it.
+func (p *parser) upsert(i int) int {
+	for depth := p.tokens[i].depth; i < len(p.tokens); i++ {
+		if p.tokens[i].depth == depth && p.is(i, "DUPLICATE") && p.is(i+1, "KEY") {
+			return i
+		}
+	}
+	return len(p.tokens)
 }
 
 // regions finds the outermost subqueries of what changes rows, before which MariaDB takes no WITH.
@@ -292,7 +331,7 @@ func (p *parser) regions(start int) error {
 		case p.is(i, "(") && p.isOne(i+1, "SELECT", "WITH", "VALUES", "TABLE"):
 			begins, end = i+1, p.closing(i)
 		case !p.st.reads && p.isOne(i, "SELECT", "TABLE", "WITH") && p.tokens[i].depth == p.tokens[p.main].depth && i > p.main:
-			end = len(p.tokens)
+			end = p.upsert(i)
 		default:
 			continue
 		}

@@ -48,6 +48,10 @@ func (p *parser) target(i int) (table, next int, published bool, err error) {
 		p.taken[i], p.taken[last] = true, true
 		return table, last + 1, true, nil
 	}
+	if why, ok := p.derivedFrom(qualifier, &p.tokens[last]); ok {
+		return 0, 0, false, refuse(why, "write to the tables themselves; or "+privilegedInstead)
+	}
+	p.taken[last] = true // what follows in parentheses are its columns
 	if p.sqlite() && strings.HasPrefix(strings.ToLower(p.tokens[last].name), "sqlite_") {
 		return 0, 0, false, refuse("it writes to SQLite's own tables", privilegedInstead)
 	}
