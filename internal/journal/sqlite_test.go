@@ -148,3 +148,61 @@ func TestSnapshotStandsAtThePositionOfItsRead(t *testing.T) {
 		t.Errorf("got %+v, error %v", snapshot, err)
 	}
 }
+
+func TestWatchSaysWhereTheJournalEnds(t *testing.T) {
+	b := sqliteBed(t)
+	b.exec(`INSERT INTO items VALUES (1, 'a', 0, '')`)
+	ctx, cancel := context.WithCancel(t.Context())
+	heads, ended := make(chan Mark, 8), make(chan error, 1)
+	go func() { ended <- b.source.watch(ctx, func(head Mark) { heads <- head }) }()
+	if head := within(t, heads, "the beginning"); head != (Mark{}) {
+		t.Errorf("got %v first: it may have missed anything before", head)
+	}
+	b.exec(`INSERT INTO items VALUES (2, 'b', 0, '')`)
+	if head, all := within(t, heads, "the insert"), b.all(); head != all[len(all)-1].Mark {
+		t.Errorf("got %v, want that of %v", head, all[len(all)-1])
+	}
+	b.exec(`CREATE TABLE others (id INTEGER)`)
+	if head := within(t, heads, "the change of the schema"); head != (Mark{}) {
+		t.Errorf("got %v: there is something else to look at", head)
+	}
+	b.exec(`DELETE FROM cape_journal`)
+	if head := within(t, heads, "the empty journal"); head != (Mark{}) {
+		t.Errorf("got %v: there is no entry", head)
+	}
+	cancel()
+	if err := within(t, ended, "the end"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestTailerIsNotWokenForWhatItHas(t *testing.T) {
+	b := sqliteBed(t)
+	at, other := Mark{Position: 7, Nonce: 1}, Mark{Position: 7, Nonce: 2}
+	tailer := &tailer{Journal: b.Journal, at: at}
+	for name, c := range map[string]struct {
+		unsound bool
+		head    Mark
+		woken   bool
+	}{
+		"where it is":               {false, at, false},
+		"further":                   {false, Mark{Position: 8, Nonce: 3}, true},
+		"another journal":           {false, other, true},
+		"who knows where":           {false, Mark{}, true},
+		"with triggers to put back": {true, at, true},
+	} {
+		tailer.unsound = c.unsound
+		tailer.note()
+		b.wakeAt(c.head)
+		select {
+		case <-b.wake:
+			if !c.woken {
+				t.Errorf("%s: it was woken", name)
+			}
+		default:
+			if c.woken {
+				t.Errorf("%s: it was not woken", name)
+			}
+		}
+	}
+}

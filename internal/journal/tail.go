@@ -10,7 +10,7 @@ const (
 	pageSize     = 500 // entries read at once
 	firstBackoff = 20 * time.Millisecond
 	lastBackoff  = 5 * time.Second
-	pace         = 2 * time.Millisecond // from one look to the next where changes follow close upon each other
+	pace         = time.Millisecond // from one look to the next where changes follow close upon each other
 )
 
 // Run is the tailer: it calls deliver with all entries after a place, in order, in pages of at most 500, until ctx
@@ -80,11 +80,7 @@ func (j *Journal) watch(ctx context.Context) {
 	backoff := firstBackoff
 	for {
 		began := time.Now()
-		err := j.source.watch(ctx, func(head Mark) {
-			if at := j.tailed.Load(); at == nil || head == (Mark{}) || head != *at {
-				j.Wake()
-			}
-		})
+		err := j.source.watch(ctx, j.wakeAt)
 		if ctx.Err() != nil {
 			return
 		}
@@ -95,6 +91,13 @@ func (j *Journal) watch(ctx context.Context) {
 		pause(ctx, backoff)
 		backoff = min(2*backoff, lastBackoff)
 		j.Wake() // what was committed meanwhile, and a look at whether the database is back
+	}
+}
+
+// wakeAt wakes the tailer, unless it has read up to where the journal ends; the zero Mark is that nobody knows.
+func (j *Journal) wakeAt(head Mark) {
+	if at := j.tailed.Load(); at == nil || head == (Mark{}) || head != *at {
+		j.Wake()
 	}
 }
 
