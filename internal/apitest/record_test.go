@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/capebase/capebase"
 	"github.com/capebase/capebase/internal/dbtest"
 )
@@ -63,7 +65,8 @@ func recorder(t testing.TB, c *capebase.Cape) func(exchange) {
 
 // TestMain runs the suite and then holds every document and every answer of it against the parsers in tools/node.
 func TestMain(m *testing.M) {
-	dbtest.Main(wrapped{m})
+	// GORM never ends the goroutine that tends its cache of prepared statements.
+	dbtest.Main(wrapped{m}, goleak.IgnoreAnyFunction("gorm.io/gorm/internal/lru.NewLRU[...].func1"))
 }
 
 type wrapped struct{ *testing.M }

@@ -222,9 +222,13 @@ func TestSessionUpsert(t *testing.T) {
 		if err := alice.db().Clauses(clause.OnConflict{DoNothing: true}).Create(&theirs).Error; err != nil { // which is done
 			t.Fatal(err)
 		}
-		if err := alice.db().Clauses(replace).Create([]Document{mine("a1"), mine("a9")}).Error; err != nil {
-			t.Fatal(err)
+		for range 2 { // the second time it changes nothing
+			if err := alice.db().Clauses(replace).Create([]Document{mine("a1"), mine("a9")}).Error; err != nil {
+				t.Fatal(err)
+			}
 		}
+		same := Document{ID: "b2", OwnerID: "bob", OrgID: "org2", Title: "fourth"} // a guess at what cannot be read
+		wantErr(t, "a row as it is", alice.db().Clauses(replace).Create(&same).Error, capebase.ErrPermission)
 		if err := alice.db().Save(&Document{ID: "a8", OwnerID: "alice", Title: "new"}).Error; err != nil {
 			t.Fatal(err)
 		}

@@ -197,7 +197,7 @@ func TestTransactionIsSpoiltByAViolation(t *testing.T) {
 
 // TestTransactionAndTheOuterContext makes the mistake to use another context than fn's within a transaction.
 func TestTransactionAndTheOuterContext(t *testing.T) {
-	as := sessionsWith(t, dbtest.New(t, dbtest.SQLite), capebase.Config{Limits: capebase.Limits{WriteWait: 300 * time.Millisecond}}, publishDocument)
+	as := sessionsWith(t, dbtest.New(t, dbtest.SQLite), capebase.Config{Limits: capebase.Limits{WriteWait: time.Second}}, publishDocument)
 	s := as("alice")
 	for what, write := range map[string]func() error{
 		"SQL":  func() error { _, err := s.exec(insertDocument, "a1", "alice", "", "x"); return err },

@@ -22,8 +22,8 @@ func actionOf(ctx context.Context) policy.Action {
 
 type keepingKey struct{}
 
-// withKeeping returns a context whose INSERT leaves a row that is there already as it is, though MySQL has to be told so
-// with ON DUPLICATE KEY UPDATE. What it says of such rows is what ON CONFLICT DO NOTHING says of them elsewhere.
+// withKeeping returns a context whose INSERT may leave a row that is there already as it is: one that the caller may read,
+// or that MySQL is told to keep, as ON CONFLICT DO NOTHING is elsewhere.
 func withKeeping(ctx context.Context) context.Context {
 	return context.WithValue(ctx, keepingKey{}, true)
 }

@@ -88,11 +88,7 @@ func (p plugin) create(run func(*gorm.DB)) func(*gorm.DB) {
 		// Read before it runs: MySQL's dialector turns DoNothing into an update.
 		conflict, _ := db.Statement.Clauses["ON CONFLICT"].Expression.(clause.OnConflict)
 		updates := conflict.UpdateAll || len(conflict.DoUpdates) > 0
-		ctx := db.Statement.Context
-		if conflict.DoNothing && !updates {
-			ctx = withKeeping(ctx)
-		}
-		within(db, ctx, run)
+		within(db, p.upsert(db, table, conflict), run)
 		if done(db) && updates && len(conflict.Where.Exprs) == 0 && db.RowsAffected < int64(len(inserted(db.Statement))) {
 			_ = db.AddError(problem.New(problem.Permission, "the rules do not allow to change this "+table.Model.Name))
 		}
