@@ -63,7 +63,7 @@ func TestSessionQueriesOfGORM(t *testing.T) {
 			t.Errorf("Distinct: %d, %v", distinct, err)
 		}
 		var title string
-		if err := db.Raw("SELECT title FROM documents WHERE id = ?", "n1").Row().Scan(&title); err != sql.ErrNoRows { //nolint:errorlint // as it is
+		if err := db.Raw("SELECT title FROM documents WHERE id = ?", "n1").Row().Scan(&title); err != sql.ErrNoRows {
 			t.Errorf("Row: %q, %v", title, err)
 		}
 	})
