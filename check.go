@@ -58,7 +58,7 @@ func (c *Cape) check(d *declaration, namer schema.Namer, cache *sync.Map) (*publ
 	}
 	p := &published{declaration: d, model: m}
 	errs := []error{checkPath(d.options.path)}
-	if d.options.routes == 0 || d.options.routes&^allRoutes != 0 {
+	if (d.options.routes == 0) != d.options.private || d.options.routes&^allRoutes != 0 {
 		errs = append(errs, fmt.Errorf("Only(%d): name routes such as capebase.List|capebase.Get", d.options.routes))
 	}
 	errs = append(errs, p.resolveRules(), p.shapes(c.api.Huma.OpenAPI().Components.Schemas))
@@ -134,13 +134,8 @@ func checkPath(path string) error {
 // conflicts finds two models on one path or one table.
 func (c *Cape) conflicts(all []*published) []error {
 	var errs []error
-	paths, tables := map[string]*published{}, map[string]*published{}
+	tables := map[string]*published{}
 	for _, p := range all {
-		if other, taken := paths[p.options.path]; taken {
-			errs = append(errs, fmt.Errorf("Publish[%s] (%s): path %q is taken by Publish[%s] (%s): give one of them capebase.Path",
-				p.name(), p.at, p.options.path, other.name(), other.at))
-		}
-		paths[p.options.path] = p
 		table := strings.ToLower(p.model.Table.Schema + "." + p.model.Table.Name)
 		if other, taken := tables[table]; taken {
 			errs = append(errs, fmt.Errorf("Publish[%s] (%s): table %q is published already by Publish[%s] (%s): a resource is one table",
@@ -148,7 +143,21 @@ func (c *Cape) conflicts(all []*published) []error {
 		}
 		tables[table] = p
 	}
-	return append(errs, hiddenPaths(all)...)
+	served := slices.DeleteFunc(slices.Clone(all), func(p *published) bool { return p.options.private })
+	return append(append(errs, samePaths(served)...), hiddenPaths(served)...)
+}
+
+func samePaths(all []*published) []error {
+	var errs []error
+	paths := map[string]*published{}
+	for _, p := range all {
+		if other, taken := paths[p.options.path]; taken {
+			errs = append(errs, fmt.Errorf("Publish[%s] (%s): path %q is taken by Publish[%s] (%s): give one of them capebase.Path",
+				p.name(), p.at, p.options.path, other.name(), other.at))
+		}
+		paths[p.options.path] = p
+	}
+	return errs
 }
 
 // hiddenPaths finds a path that another resource's keys would have, and two that streams would call the same.

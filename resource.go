@@ -27,6 +27,7 @@ type options struct {
 	path           string
 	routes         Route
 	create, update reflect.Type
+	private        bool
 }
 
 // Route is a set of generated routes.
@@ -90,6 +91,12 @@ func Path(path string) Option {
 // Only serves no other routes than these.
 func Only(r Route) Option {
 	return func(o *options) { o.routes = r }
+}
+
+// Private publishes a table without any route: it is migrated and journaled, its rules hold in sessions, and OnChange and
+// Consume follow it.
+func Private() Option {
+	return func(o *options) { o.private, o.routes = true, 0 }
 }
 
 // CreateAs takes C's fields in POST instead of T's; C is checked against T by Start. Its default tags apply.

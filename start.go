@@ -121,6 +121,9 @@ func (c *Cape) mount(ctx context.Context, all []*published) (err error) {
 	c.newStreams(all, stores)
 	c.api.DocumentSecurity()
 	for i, p := range all {
+		if p.options.private {
+			continue
+		}
 		resource := &rest.Resource{
 			Path: p.options.path, Routes: rest.Route(p.options.routes), Store: stores[i],
 			Create: p.create, Update: p.update, Read: c.api.File(p.model.Name, p.read),

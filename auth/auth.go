@@ -37,6 +37,13 @@ type Func func(*http.Request) (Identity, error)
 // Authenticate calls f.
 func (f Func) Authenticate(r *http.Request) (Identity, error) { return f(r) }
 
+// Request is what is known of the HTTP request that a context belongs to.
+type Request = caller.Request
+
+// RequestOf returns the request that a context belongs to: its ID, as in X-Request-Id and the logs, and the client's
+// address, found through the trusted proxies. It is zero outside of requests.
+func RequestOf(ctx context.Context) Request { return caller.RequestOf(ctx) }
+
 type identityKey struct{}
 
 // From returns the context's identity, or the anonymous one.

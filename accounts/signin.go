@@ -1,0 +1,193 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/capebase/capebase"
+	"github.com/capebase/capebase/auth"
+)
+
+// register makes an account. It answers the same whether the address has one or not; a mail tells its owner.
+func (a *Accounts[U]) register(ctx context.Context, in *struct{ Body credentials }) (*done, error) {
+	email, err := normalEmail(in.Body.Email)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.acceptable(in.Body.Password, email); err != nil {
+		return nil, err
+	}
+	if err := a.attempt(ctx, ""); err != nil {
+		return nil, err
+	}
+	hash, err := a.hasher.hash(ctx, in.Body.Password)
+	if err != nil {
+		return nil, err
+	}
+	may, err := a.mayMail(ctx, email)
+	if err != nil {
+		return nil, err
+	}
+	token := newToken("")
+	err = a.transaction(ctx, "register", func(db *gorm.DB) error {
+		var u U
+		*a.user(&u) = User{ID: newID(), Email: email, Roles: []string{}, PasswordHash: hash, CreatedAt: a.now()}
+		if err := db.Create(&u).Error; err != nil {
+			return err
+		}
+		return db.Create(a.ticket(a.user(&u).ID, verifyEmail, token, email, a.config.VerifyLifetime)).Error
+	})
+	m := Mail{Occasion: Verify, To: email, Token: token, Lifetime: a.config.VerifyLifetime}
+	if errors.Is(err, capebase.ErrConflict) {
+		m, err = Mail{Occasion: Registered, To: email}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if may {
+		a.mail(ctx, m)
+	}
+	return &done{}, nil
+}
+
+func (a *Accounts[U]) ticket(user, purpose, token, email string, lifetime time.Duration) *ticket {
+	now := a.now().UTC()
+	return &ticket{ID: newID(), UserID: user, Purpose: purpose, TokenHash: hashToken(token), Email: email, CreatedAt: now, ExpiresAt: now.Add(lifetime)}
+}
+
+type loginInput struct {
+	Body struct {
+		Email     string `json:"email" minLength:"3" maxLength:"254" format:"email" example:"ada@example.com"`
+		Password  string `json:"password" minLength:"1" maxLength:"4096" example:"correct horse battery staple"`
+		Transport string `json:"transport,omitempty" enum:"cookie,bearer" default:"cookie" doc:"A cookie for browsers, or a token in the answer."`
+	}
+}
+
+type loginOutput struct {
+	SetCookie []http.Cookie `header:"Set-Cookie"`
+	Body      struct {
+		UserID    string    `json:"user_id"`
+		Session   string    `json:"session" doc:"ID of the session."`
+		Token     string    `json:"token,omitempty" doc:"For the header Authorization: Bearer; with the transport bearer only."`
+		ExpiresAt time.Time `json:"expires_at" doc:"Unless it is used before."`
+	}
+}
+
+// login signs in. An unknown address costs what a wrong password costs, in time and in statements.
+func (a *Accounts[U]) login(ctx context.Context, in *loginInput) (*loginOutput, error) {
+	wrong := problem(http.StatusUnauthorized, "unauthenticated", "wrong e-mail address or password")
+	email, err := normalEmail(in.Body.Email)
+	if err != nil {
+		return nil, err
+	}
+	u, err := a.prove(ctx, email, in.Body.Password, wrong)
+	if err != nil {
+		return nil, err
+	}
+	if !u.EmailVerified && !a.config.Unverified {
+		return nil, invalid("body.email", "expected an address that has been confirmed: open the mail that was sent to it")
+	}
+	token, s, err := a.newSession(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	out := &loginOutput{}
+	out.Body.UserID, out.Body.Session, out.Body.ExpiresAt = u.ID, s.ID, s.ExpiresAt
+	if in.Body.Transport == "bearer" {
+		out.Body.Token = token
+	} else {
+		out.SetCookie = []http.Cookie{a.cookie(token, s.EndsAt)}
+	}
+	return out, nil
+}
+
+// prove returns the user of an address whose password it is, or the error wrong; it counts failures, and brings the hash
+// up to date.
+func (a *Accounts[U]) prove(ctx context.Context, email, password string, wrong error) (*User, error) {
+	if err := a.attempt(ctx, email); err != nil {
+		return nil, err
+	}
+	db := a.privileged(ctx, "check a password")
+	row, found, err := find[U](db, "email = ?", email)
+	if err != nil {
+		return nil, err
+	}
+	u := a.user(&row)
+	ok, stale, err := a.hasher.matches(ctx, password, u.PasswordHash)
+	if err != nil {
+		return nil, err
+	}
+	if !ok || !found {
+		return nil, wrong
+	}
+	if stale {
+		hash, err := a.hasher.hash(ctx, password)
+		if err != nil {
+			return nil, err
+		}
+		// A hash that has changed meanwhile is of a newer password.
+		err = db.Model(new(U)).Where("id = ? AND password_hash = ?", u.ID, u.PasswordHash).UpdateColumn("password_hash", hash).Error
+		if err != nil {
+			return nil, err
+		}
+	}
+	return u, a.succeeded(ctx, email)
+}
+
+// newSession makes a session for the client that the context's request comes from.
+func (a *Accounts[U]) newSession(ctx context.Context, u *User) (token string, s *Session, err error) {
+	now, request := a.now().UTC(), auth.RequestOf(ctx)
+	token = newToken(sessionPrefix)
+	s = &Session{
+		ID: newID(), UserID: u.ID, TokenHash: hashToken(token), UserAgent: cut(request.UserAgent, maxUserAgent), CreatedAt: now, SeenAt: now,
+		EndsAt: now.Add(a.config.Lifetime),
+	}
+	s.ExpiresAt = earlier(now.Add(a.config.Idle), s.EndsAt)
+	if request.Address.IsValid() {
+		s.Address = request.Address.String()
+	}
+	return token, s, a.privileged(ctx, "sign in").Create(s).Error
+}
+
+const maxUserAgent = 255
+
+// cut returns the beginning of a text that a client sent, as far as it can be stored.
+func cut(s string, runes int) string {
+	var kept []rune
+	for _, r := range s {
+		if r != 0 && r != '\uFFFD' && len(kept) < runes {
+			kept = append(kept, r)
+		}
+	}
+	return string(kept)
+}
+
+// cookie is the session's cookie; without a token it takes the cookie away.
+func (a *Accounts[U]) cookie(token string, ends time.Time) http.Cookie {
+	c := http.Cookie{Name: a.config.Cookie, Value: token, Path: "/", HttpOnly: true, Secure: !a.config.Insecure, SameSite: http.SameSiteLaxMode}
+	if token == "" {
+		c.MaxAge = -1
+	} else {
+		c.MaxAge = int(ends.Sub(a.now()).Seconds())
+	}
+	return c
+}
+
+type cookieOutput struct {
+	SetCookie []http.Cookie `header:"Set-Cookie"`
+}
+
+// logout ends the caller's session. For others there is nothing to do.
+func (a *Accounts[U]) logout(ctx context.Context, _ *struct{}) (*cookieOutput, error) {
+	id := auth.From(ctx)
+	if id.Claims[credential] == sessionCredential {
+		if err := a.privileged(ctx, "sign out").Where("id = ?", id.Session).Delete(&Session{}).Error; err != nil {
+			return nil, err
+		}
+	}
+	return &cookieOutput{SetCookie: []http.Cookie{a.cookie("", time.Time{})}}, nil
+}

@@ -1,0 +1,164 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"gorm.io/gorm"
+
+	"github.com/capebase/capebase"
+)
+
+type tokenInput struct {
+	Body struct {
+		Token string `json:"token" minLength:"1" maxLength:"200" doc:"From the mail."`
+	}
+}
+
+// errToken says nothing of why.
+func errToken() error { return invalid("body.token", "expected the token of a mail, in time and once") }
+
+// use takes a ticket, once, and calls fn with it and its user in the same transaction.
+func (a *Accounts[U]) use(ctx context.Context, token, purpose string, fn func(db *gorm.DB, t *ticket, u *U) error) error {
+	if err := a.attempt(ctx, ""); err != nil {
+		return err
+	}
+	err := a.transaction(ctx, "use the token of a mail", func(db *gorm.DB) error {
+		t, u, err := a.take(db, token, purpose)
+		if err != nil {
+			return err
+		}
+		return fn(db, t, u)
+	})
+	if err != nil {
+		return err
+	}
+	return a.succeeded(ctx, "")
+}
+
+// take deletes a ticket that is good.
+func (a *Accounts[U]) take(db *gorm.DB, token, purpose string) (*ticket, *U, error) {
+	t, found, err := find[ticket](db, "token_hash = ? AND purpose = ? AND expires_at > ?", hashToken(token), purpose, a.now().UTC())
+	if err != nil {
+		return nil, nil, err
+	}
+	if !found {
+		return nil, nil, errToken()
+	}
+	taken := db.Where("id = ?", t.ID).Delete(&ticket{})
+	if taken.Error != nil {
+		return nil, nil, taken.Error
+	}
+	u, found, err := find[U](db, "id = ?", t.UserID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if taken.RowsAffected == 0 || !found {
+		return nil, nil, errToken()
+	}
+	return &t, &u, nil
+}
+
+// verify confirms the address of an account.
+func (a *Accounts[U]) verify(ctx context.Context, in *tokenInput) (*done, error) {
+	err := a.use(ctx, in.Body.Token, verifyEmail, func(db *gorm.DB, t *ticket, u *U) error {
+		if a.user(u).Email != t.Email {
+			return errToken()
+		}
+		return db.Model(new(U)).Where("id = ?", t.UserID).UpdateColumn("email_verified", true).Error
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &done{}, nil
+}
+
+// resend sends the mail that confirms the address once more, to a caller who gives e-mail and password: before it is
+// confirmed there may be no session.
+func (a *Accounts[U]) resend(ctx context.Context, in *struct{ Body credentials }) (*done, error) {
+	email, err := normalEmail(in.Body.Email)
+	if err != nil {
+		return nil, err
+	}
+	u, err := a.prove(ctx, email, in.Body.Password, problem(http.StatusUnauthorized, "unauthenticated", "wrong e-mail address or password"))
+	if err != nil || u.EmailVerified {
+		return &done{}, err
+	}
+	return a.sendTicket(ctx, u.ID, verifyEmail, Mail{Occasion: Verify, To: u.Email, Lifetime: a.config.VerifyLifetime})
+}
+
+// forgot mails a token that resets the password. It answers the same, after the same work, whether there is an account.
+func (a *Accounts[U]) forgot(ctx context.Context, in *struct {
+	Body struct {
+		Email string `json:"email" minLength:"3" maxLength:"254" format:"email"`
+	}
+}) (*done, error) {
+	email, err := normalEmail(in.Body.Email)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.attempt(ctx, ""); err != nil {
+		return nil, err
+	}
+	row, _, err := find[U](a.privileged(ctx, "reset a password"), "email = ?", email)
+	if err != nil {
+		return nil, err
+	}
+	return a.sendTicket(ctx, a.user(&row).ID, resetPassword, Mail{Occasion: Forgot, To: email, Lifetime: a.config.ResetLifetime})
+}
+
+type resetInput struct {
+	Body struct {
+		Token    string `json:"token" minLength:"1" maxLength:"200" doc:"From the mail."`
+		Password string `json:"password" minLength:"1" maxLength:"4096" doc:"The new one."`
+	}
+}
+
+// reset chooses a new password with the token of a mail. Whoever has the mail owns the address, so it is confirmed too.
+func (a *Accounts[U]) reset(ctx context.Context, in *resetInput) (*done, error) {
+	if err := a.acceptable(in.Body.Password, ""); err != nil {
+		return nil, err
+	}
+	if err := a.attempt(ctx, ""); err != nil {
+		return nil, err
+	}
+	t, found, err := find[ticket](a.privileged(ctx, "reset a password"), "token_hash = ? AND purpose = ?", hashToken(in.Body.Token), resetPassword)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, errToken()
+	}
+	row, _, err := find[U](a.privileged(ctx, "reset a password"), "id = ?", t.UserID)
+	if err != nil {
+		return nil, err
+	}
+	_, err = a.setPassword(ctx, a.user(&row), in.Body.Password, "", func(db *gorm.DB) error {
+		if _, _, err := a.take(db, in.Body.Token, resetPassword); err != nil {
+			return err
+		}
+		return db.Model(new(U)).Where("id = ?", t.UserID).UpdateColumn("email_verified", true).Error
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &done{}, a.succeeded(ctx, a.user(&row).Email)
+}
+
+// confirmEmail makes a new address that of the account, with the token that was mailed there.
+func (a *Accounts[U]) confirmEmail(ctx context.Context, in *tokenInput) (*done, error) {
+	var old string
+	err := a.use(ctx, in.Body.Token, changeEmail, func(db *gorm.DB, t *ticket, u *U) error {
+		old = a.user(u).Email
+		return db.Model(new(U)).Where("id = ?", t.UserID).UpdateColumns(map[string]any{"email": t.Email, "email_verified": true}).Error
+	})
+	if errors.Is(err, capebase.ErrConflict) {
+		return nil, problem(http.StatusConflict, "conflict", "the address has an account of its own")
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.mail(ctx, Mail{Occasion: Changed, To: old})
+	return &done{}, nil
+}
