@@ -63,6 +63,13 @@ type Mixed struct {
 // TableName implements schema.Tabler.
 func (Mixed) TableName() string { return "MixedCase" }
 
+// Page has a managed column. Everyone who is signed in may create pages; their owners do the rest.
+type Page struct {
+	ID     int64
+	UserID string `cape:"auth.id"`
+	Title  string
+}
+
 // bed is a database with tables behind a guard.
 type bed struct {
 	*Guard
@@ -126,7 +133,7 @@ func claim(m *model.Model, name, claim string) *predicate.Expr {
 
 // published are the models of a bed and their rules.
 func published(t testing.TB) []Table {
-	todo, list, mixed := parse[Todo](t), parse[List](t), parse[Mixed](t)
+	todo, list, mixed, page := parse[Todo](t), parse[List](t), parse[Mixed](t), parse[Page](t)
 	admin := role("admin")
 	own := predicate.Any(owner(todo, "user_id"), admin)
 	org := predicate.Any(claim(list, "org", "orgs"), admin)
@@ -136,6 +143,10 @@ func published(t testing.TB) []Table {
 		{todo, store.Rules{Read: predicate.Any(own, isTrue(todo, "public")), Create: own, Update: own, Delete: own}},
 		{list, store.Rules{Read: org, Create: editor, Update: editor, Delete: editor}},
 		{mixed, store.Rules{Read: mine, Create: mine, Update: mine, Delete: mine}},
+		{page, store.Rules{
+			Read: predicate.Any(owner(page, "user_id"), admin), Create: &predicate.Expr{Op: predicate.SignedIn},
+			Update: predicate.Any(owner(page, "user_id"), admin), Delete: owner(page, "user_id"),
+		}},
 	}
 }
 
@@ -270,7 +281,7 @@ func (b *bed) readable(name string) func(table int, row []predicate.Value) bool 
 // seedRows are the rows of the tables of published.
 func seedRows() [][][]predicate.Value {
 	text, number, yes := predicate.TextValue, predicate.IntValue, predicate.BoolValue
-	rows := make([][][]predicate.Value, 3)
+	rows := make([][][]predicate.Value, 4)
 	users := []string{"alice", "bob", "carol", ""}
 	for i := range 24 {
 		list, note := predicate.Value{}, predicate.Value{}
@@ -286,6 +297,9 @@ func seedRows() [][][]predicate.Value {
 	}
 	for i, org := range []string{"red", "blue", "green", "red", "blue", ""} {
 		rows[1] = append(rows[1], []predicate.Value{number(int64(i + 1)), text(org), text(fmt.Sprintf("list %d", i%4)), text(users[i%4])})
+	}
+	for i := range 6 {
+		rows[3] = append(rows[3], []predicate.Value{number(int64(i + 1)), text(users[i%3]), text(fmt.Sprintf("page %d", i%3))})
 	}
 	return rows
 }

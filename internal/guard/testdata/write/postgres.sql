@@ -1,0 +1,31 @@
+INSERT INTO todos (user_id, task, done, public, rank, at) VALUES ($2, $3, $1, FALSE, 1, '2024-05-01') RETURNING user_id, task; -- with [true, "alice", "third"]
+INSERT INTO todos (id, user_id, task, done, public, rank, at) VALUES (5, 'alice', 'up', false, false, 1, '2024-05-01') ON CONFLICT (id) DO UPDATE SET task = excluded.task RETURNING *;
+INSERT INTO todos (id, user_id, task, done, public, rank, at) VALUES (3, 'alice', 'up', false, false, 1, '2024-05-01') ON CONFLICT (id) DO UPDATE SET task = excluded.task RETURNING *;
+INSERT INTO todos (id, user_id, task, done, public, rank, at) VALUES (3, 'alice', 'up', false, false, 1, '2024-05-01') ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING *;
+INSERT INTO todos AS t (id, user_id, task, done, public, rank, at) VALUES (3, 'alice', 'up', false, false, 1, '2024-05-01') ON CONFLICT (id) DO UPDATE SET task = t.task || 'x' WHERE t.rank < 100 OR 1 = 1;
+INSERT INTO todos (id, user_id, task, done, public, rank, at) VALUES (8, 'alice', 'up', false, false, 1, '2024-05-01') ON CONFLICT (id) DO UPDATE SET task = excluded.task;
+INSERT INTO todos (id, user_id, task, done, public, rank, at) VALUES (3, 'bob', 'up', false, false, 1, '2024-05-01') ON CONFLICT DO NOTHING;
+UPDATE todos SET id = 3 WHERE id = 5;
+UPDATE todos SET task = 'x' RETURNING *;
+UPDATE todos SET task = 'x' WHERE user_id = 'alice' RETURNING id, task, (SELECT count(*) FROM lists);
+UPDATE todos SET rank = rank RETURNING id;
+UPDATE ONLY todos AS t SET task = 'x' WHERE t.user_id = 'alice';
+UPDATE todos * SET task = 'x' WHERE user_id = 'alice';
+UPDATE "todos" SET task = l.name FROM lists AS l WHERE l.id = todos.list_id AND user_id = 'alice';
+UPDATE todos SET task = o.task FROM todos AS o WHERE o.id = todos.id + 1 AND todos.user_id = 'alice';
+UPDATE todos t SET (task, rank) = (SELECT c.name, c.id FROM colors c WHERE c.id = 1) WHERE user_id = 'alice' RETURNING t.*;
+UPDATE todos SET task = $2 WHERE rank = $1 AND user_id = $3; -- with [1, "x", "alice"]
+WITH mine AS (SELECT id FROM todos WHERE done) UPDATE todos SET task = 'x' WHERE id IN (TABLE mine) AND user_id = 'alice';
+WITH gone AS (DELETE FROM todos WHERE user_id = 'alice' RETURNING *) SELECT id FROM gone ORDER BY id;
+WITH gone AS (DELETE FROM todos RETURNING *) SELECT id FROM gone ORDER BY id;
+WITH moved AS (UPDATE todos SET rank = 9 WHERE user_id = 'bob' RETURNING id, task) INSERT INTO colors (id, name) SELECT id + 100, task FROM moved;
+WITH made AS (INSERT INTO todos (user_id, task, done, public, rank, at) SELECT owner, name, false, false, 1, '2024-05-01' FROM lists RETURNING user_id) SELECT count(*) FROM made;
+WITH a AS (DELETE FROM "MixedCase" WHERE user_id = 'alice' RETURNING list), b AS (UPDATE todos SET rank = 5 WHERE user_id = 'alice' RETURNING id) SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b);
+DELETE FROM todos USING lists WHERE lists.id = todos.list_id AND todos.user_id = 'alice' RETURNING todos.id, lists.name;
+DELETE FROM todos t USING todos o WHERE o.id = t.id + 4 AND t.user_id = 'bob' AND NOT t.public RETURNING t.id, o.id;
+DELETE FROM ONLY todos WHERE user_id = 'alice' RETURNING (SELECT count(*) FROM todos);
+INSERT INTO colors (id, name) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET name = (SELECT max(task) FROM todos) RETURNING name, (SELECT count(*) FROM lists);
+MERGE INTO colors USING todos ON colors.id = todos.id WHEN MATCHED THEN UPDATE SET name = todos.task WHEN NOT MATCHED THEN INSERT (id, name) VALUES (todos.id + 100, todos.task);
+EXPLAIN ANALYZE UPDATE todos SET task = 'x' WHERE user_id = 'alice';
+EXPLAIN ANALYZE DELETE FROM todos WHERE id = 3;
+EXPLAIN UPDATE todos SET task = 'x';

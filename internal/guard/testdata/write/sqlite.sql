@@ -1,0 +1,32 @@
+INSERT INTO todos (user_id, task, done, public, rank, at) VALUES (?2, ?, ?1, FALSE, 1, '2024-05-01') RETURNING user_id, task; -- with [true, "alice", "third"]
+INSERT INTO todos (id, user_id, task, done, public, rank, at) VALUES (5, 'alice', 'up', 0, 0, 1, '2024-05-01') ON CONFLICT (id) DO UPDATE SET task = excluded.task RETURNING *;
+INSERT INTO todos (id, user_id, task, done, public, rank, at) VALUES (3, 'alice', 'up', 0, 0, 1, '2024-05-01') ON CONFLICT (id) DO UPDATE SET task = excluded.task RETURNING *;
+INSERT INTO todos (id, user_id, task, done, public, rank, at) VALUES (3, 'alice', 'up', 0, 0, 1, '2024-05-01') ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING *;
+INSERT INTO todos AS t (id, user_id, task, done, public, rank, at) VALUES (3, 'alice', 'up', 0, 0, 1, '2024-05-01') ON CONFLICT (id) DO UPDATE SET task = t.task || 'x' WHERE t.rank < 100 OR 1 = 1;
+INSERT INTO todos (id, user_id, task, done, public, rank, at) VALUES (8, 'alice', 'up', 0, 0, 1, '2024-05-01') ON CONFLICT (id) DO UPDATE SET task = excluded.task;
+INSERT INTO todos (id, user_id, task, done, public, rank, at) VALUES (3, 'bob', 'up', 0, 0, 1, '2024-05-01') ON CONFLICT DO NOTHING;
+INSERT INTO todos (id, user_id, task, done, public, rank, at) SELECT id, user_id, 'up', done, public, rank, at FROM todos WHERE user_id = 'alice' ON CONFLICT (id) DO UPDATE SET task = excluded.task WHERE excluded.user_id = 'alice';
+INSERT OR IGNORE INTO todos (id, user_id, task, done, public, rank, at) VALUES (3, 'alice', 'up', 0, 0, 1, '2024-05-01');
+INSERT OR REPLACE INTO todos (id, user_id, task, done, public, rank, at) VALUES (3, 'alice', 'up', 0, 0, 1, '2024-05-01');
+INSERT OR REPLACE INTO todos (id, user_id, task, done, public, rank, at) VALUES (5, 'alice', 'up', 0, 0, 1, '2024-05-01');
+REPLACE INTO todos (id, user_id, task, done, public, rank, at) VALUES (8, 'alice', 'up', 0, 0, 1, '2024-05-01');
+REPLACE INTO todos (id, user_id, task, done, public, rank, at) VALUES (4, 'bob', 'up', 0, 0, 1, '2024-05-01');
+UPDATE OR REPLACE todos SET id = 3 WHERE id = 5;
+UPDATE todos SET id = 3 WHERE id = 5;
+UPDATE todos SET task = 'x' RETURNING *;
+UPDATE todos SET task = 'x' WHERE user_id = 'alice' RETURNING id, task, (SELECT count(*) FROM lists);
+UPDATE todos SET rank = rank RETURNING id;
+UPDATE todos AS t SET task = 'x' WHERE t.user_id = 'alice';
+UPDATE "todos" SET task = l.name FROM lists AS l WHERE l.id = todos.list_id AND user_id = 'alice';
+UPDATE todos SET task = o.task FROM todos AS o WHERE o.id = todos.id + 1 AND todos.user_id = 'alice';
+UPDATE todos AS t SET rank = c.id FROM colors AS c WHERE c.id = t.rank RETURNING t.id, t.rank;
+UPDATE 'todos' SET task = 'x' WHERE user_id = 'alice';
+UPDATE [todos] SET task = ?2 WHERE rank = ?1 AND user_id = ?; -- with [1, "x", "alice"]
+WITH mine AS (SELECT id FROM todos WHERE done) UPDATE todos SET task = 'x' WHERE id IN mine AND user_id = 'alice';
+WITH mine AS (SELECT id FROM todos) DELETE FROM todos WHERE id IN (SELECT id FROM mine) AND user_id = 'bob' RETURNING id;
+WITH mine AS (SELECT user_id FROM todos) INSERT INTO colors (id, name) SELECT 70, count(*) FROM mine RETURNING name, (SELECT count(*) FROM todos);
+DELETE FROM todos AS t WHERE t.rank = 1 RETURNING t.id, t.task;
+DELETE FROM todos INDEXED BY idx_todos_user_id WHERE user_id = 'alice';
+DELETE FROM todos WHERE (SELECT count(*) FROM todos AS o WHERE o.user_id = todos.user_id) > 5 AND user_id = 'alice';
+INSERT INTO colors (id, name) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET name = (SELECT max(task) FROM todos) RETURNING name;
+INSERT INTO colors (id, name) VALUES (80, 'x') RETURNING (SELECT group_concat(id) FROM (SELECT id FROM todos ORDER BY id));
