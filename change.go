@@ -86,9 +86,9 @@ func typedChange[T any](ctx context.Context, m *model.Model, c *change) (Change[
 }
 
 // see turns an entry into what a resource's readers get; nil when it is nothing to them.
-func (h *history) see(m *model.Model, e *journal.Entry) *change {
+func see(m *model.Model, e *journal.Entry) *change {
 	seen := &change{
-		id:    h.changeID(e.Position),
+		id:    changeID(e.Mark),
 		actor: e.Actor.ID,
 		time:  e.Time,
 	}
@@ -128,7 +128,7 @@ func (c *Cape) followAll(table int, m *model.Model, h *handler) {
 		if f.history = c.after(f.history); f.history == nil {
 			return
 		}
-		f.reset(f.history.head.Position)
+		f.reset(f.history.head)
 	}
 }
 
@@ -151,7 +151,7 @@ func (f *follower) follow() {
 		case errors.Is(err, journal.ErrPruned):
 			// What was pruned cannot be handed on: say so, and go on with what is newest.
 			after = f.history.feed.Head()
-			f.reset(after)
+			f.reset(journal.Mark{Position: after})
 			continue
 		case err != nil:
 			f.config.Logger.WarnContext(f.life, "OnChange will read the journal again", "error", err, "declared", f.handler.at)
@@ -167,7 +167,7 @@ func (f *follower) follow() {
 			if e.Table != f.table && (e.Op != journal.Gap || e.Table != journal.AllTables) {
 				continue
 			}
-			if seen := f.history.see(f.model, e); seen != nil {
+			if seen := see(f.model, e); seen != nil {
 				f.hand(f.life, f.model, f.handler, seen)
 			}
 			if f.serving.Err() != nil {
@@ -177,9 +177,9 @@ func (f *follower) follow() {
 	}
 }
 
-// reset tells the handler that changes up to a position may have been missed.
-func (f *follower) reset(position int64) {
-	f.hand(f.life, f.model, f.handler, &change{id: f.history.changeID(position), event: Reset, time: time.Now().UTC()})
+// reset tells the handler that changes up to a place may have been missed.
+func (f *follower) reset(at journal.Mark) {
+	f.hand(f.life, f.model, f.handler, &change{id: changeID(at), event: Reset, time: time.Now().UTC()})
 }
 
 // hand calls a handler; what it panics with is logged and not the end of the program.

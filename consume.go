@@ -123,7 +123,7 @@ func (c *Cape) runConsumers() {
 func (c *Cape) consume(number int) {
 	d := c.consumers[number]
 	for h := c.live.Load(); h != nil; h = c.after(h) {
-		err := h.consumers[number].Run(c.life, c.serving.Done(), h.feed.Next, h.handlerOf(d))
+		err := h.consumers[number].Run(c.life, c.serving.Done(), h.feed.Next, handlerOf(d))
 		if errors.Is(err, journal.ErrReplaced) {
 			continue
 		}
@@ -135,9 +135,9 @@ func (c *Cape) consume(number int) {
 }
 
 // handlerOf shows entries to a consumer as changes of its resource.
-func (h *history) handlerOf(d *consumer) journal.Handler {
+func handlerOf(d *consumer) journal.Handler {
 	return func(ctx context.Context, e *journal.Entry) error {
-		seen := h.see(d.model, e)
+		seen := see(d.model, e)
 		if seen == nil {
 			return nil
 		}
@@ -195,7 +195,7 @@ func (c *Cape) DeadLetters(ctx context.Context, consumer string) ([]DeadLetter, 
 	}
 	letters := make([]DeadLetter, len(stored))
 	for i := range stored {
-		letters[i] = DeadLetter{ID: h.changeID(stored[i].Entry.Position), Tries: stored[i].Tries, Error: stored[i].Error, Time: stored[i].At}
+		letters[i] = DeadLetter{ID: changeID(stored[i].Entry.Mark), Tries: stored[i].Tries, Error: stored[i].Error, Time: stored[i].At}
 	}
 	return letters, nil
 }
@@ -207,7 +207,7 @@ func (c *Cape) RetryDeadLetters(ctx context.Context, consumer string) (succeeded
 	if err != nil {
 		return 0, err
 	}
-	if succeeded, err = h.consumers[number].Retry(ctx, h.handlerOf(c.consumers[number])); err != nil {
+	if succeeded, err = h.consumers[number].Retry(ctx, handlerOf(c.consumers[number])); err != nil {
 		err = fmt.Errorf("capebase: %w", err)
 	}
 	return succeeded, err

@@ -151,9 +151,11 @@ func (c *Cape) after(h *history) *history {
 	}
 }
 
-// changeID is a Change's ID: unique among all journals, and the same for each reader.
-func (h *history) changeID(position int64) string {
-	return h.journal.Epoch() + "-" + strconv.FormatInt(position, 10)
+// changeID is a Change's ID: the same for each reader, also in a restored backup, and another one for a change that comes
+// to have the position after that.
+func changeID(m journal.Mark) string {
+	const base = 36
+	return strconv.FormatInt(m.Position, 10) + "-" + strconv.FormatUint(m.Nonce, base)
 }
 
 // deliver hands a page of the journal to everybody in this process. Only the tailer calls it.

@@ -15,8 +15,7 @@ import (
 // Rejoin is Install for a program whose journal was replaced by another one: before is the Epoch that it knew. It makes
 // no journal where there is none, which is ErrNotInstalled: somebody is taking it away, or bringing back a backup.
 //
-// A backup has the epoch of what it took the place of. It gets a new one, since positions that are given out a second
-// time must not be taken for what they meant before.
+// A backup has the epoch of what it took the place of. It gets a new one, by which the other nodes notice.
 func (j *Journal) Rejoin(ctx context.Context, before string) error {
 	epoch, err := j.readEpoch(ctx)
 	if err != nil {
@@ -27,8 +26,8 @@ func (j *Journal) Rejoin(ctx context.Context, before string) error {
 	}
 	if epoch == before {
 		if err := j.renew(ctx, epoch); err != nil {
-			// Cursors are safe without it: they carry a nonce.
-			j.log.WarnContext(ctx, "journal: it was replaced and keeps its epoch: the ids of changes may be those of other ones", "error", err)
+			// Cursors are safe without it, since they carry a nonce, by which the other nodes can notice too.
+			j.log.WarnContext(ctx, "journal: it was replaced and keeps its epoch, since this user may not write another one", "error", err)
 		}
 	}
 	if j.options.Fixed {
