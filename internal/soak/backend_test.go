@@ -11,7 +11,10 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/pprof"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,6 +34,7 @@ const (
 	engineVariable  = "CAPE_SOAK_BACKEND"
 	urlVariable     = "CAPE_SOAK_URL"
 	addressVariable = "CAPE_SOAK_ADDRESS"
+	versionVariable = "CAPE_SOAK_VERSION" // of the identity that changes
 )
 
 // The tables. In each, V counts the writes of a row and Tx is the transaction that wrote it last.
@@ -64,15 +68,28 @@ type Reading struct {
 	Label string  `json:"label" cape:"hidden"`
 }
 
+// Part goes with its task, and has a slot for itself alone.
+type Part struct {
+	ID     int64   `json:"id"`
+	TaskID int64   `json:"task_id"`
+	Task   *Task   `json:"-" gorm:"constraint:OnDelete:CASCADE"`
+	MemoID *string `json:"memo_id" cape:"hidden"`
+	Memo   *Memo   `json:"-" gorm:"constraint:OnDelete:SET NULL"`
+	Slot   int64   `json:"slot" gorm:"uniqueIndex"`
+	V      int64   `json:"v"`
+	Tx     string  `json:"tx"`
+}
+
 // The resources, by the index that the journal of a test's own gives them.
 const (
 	tasks = iota
 	memos
 	readings
+	parts
 	tables
 )
 
-func resourceName(table int) string { return [...]string{"task", "memo", "reading"}[table] }
+func resourceName(table int) string { return [...]string{"task", "memo", "reading", "part"}[table] }
 
 const (
 	openLabel   = "open"
@@ -95,6 +112,10 @@ func publish(c *capebase.Cape) *capebase.Resource[Task] {
 	reading.Allow(policy.Read, policy.Field(&reading.Fields.Label).Eq(openLabel))
 	reading.Allow(policy.Read, policy.SignedIn(), policy.Field(&reading.Fields.Label).Ne(secretLabel))
 	reading.Allow(policy.All, policy.Role("admin"))
+
+	part := capebase.Publish[Part](c)
+	part.Allow(policy.Read, policy.SignedIn())
+	part.Allow(policy.All, policy.Role("admin"))
 	return task
 }
 
@@ -104,13 +125,23 @@ type identity struct {
 	orgs      []string
 	admin     bool
 	lead      bool
+
+	versions []*identity // of one that changes; the others are what they are
 }
 
 const users = 8
 
-// identities are the callers: users, a lead, an admin and nobody.
+const moving = "mover"
+
+// identities are the callers: users, a lead, an admin, nobody, and one that changes.
 func identities() []identity {
-	all := []identity{{}, {token: "admin", id: "root", admin: true}, {token: "lead", id: "u0", lead: true}}
+	all := []identity{
+		{}, {token: "admin", id: "root", admin: true}, {token: "lead", id: "u0", lead: true},
+		{token: moving, id: moving, versions: []*identity{
+			{token: moving, id: moving, orgs: []string{"org0"}},
+			{token: moving, id: moving, orgs: []string{"org1", "org2"}, lead: true},
+		}},
+	}
 	for i := range users {
 		id := fmt.Sprintf("u%d", i)
 		all = append(all, identity{token: id, id: id, orgs: []string{fmt.Sprintf("org%d", i%4), fmt.Sprintf("org%d", i%3)}})
@@ -121,25 +152,62 @@ func identities() []identity {
 func credentials() auth.Tokens {
 	tokens := auth.Tokens{}
 	for _, who := range identities() {
-		if who.token == "" {
-			continue
+		if who.token != "" && who.versions == nil {
+			tokens[who.token] = who.credential()
 		}
-		id := auth.Identity{ID: who.id, Claims: map[string]any{}}
-		if who.admin {
-			id.Roles = []string{"admin"}
-		}
-		if who.lead {
-			id.Roles = []string{"lead", "member"}
-		}
-		orgs := make([]any, len(who.orgs))
-		for i, org := range who.orgs {
-			orgs[i] = org
-		}
-		id.Claims["org"] = orgs
-		tokens[who.token] = id
 	}
 	return tokens
 }
+
+func (who *identity) credential() auth.Identity {
+	id := auth.Identity{ID: who.id, Claims: map[string]any{}}
+	if who.admin {
+		id.Roles = []string{"admin"}
+	}
+	if who.lead {
+		id.Roles = []string{"lead", "member"}
+	}
+	orgs := make([]any, len(who.orgs))
+	for i, org := range who.orgs {
+		orgs[i] = org
+	}
+	id.Claims["org"] = orgs
+	return id
+}
+
+// mover authenticates who changes.
+type mover struct {
+	cape    *capebase.Cape
+	version atomic.Int64
+}
+
+// Authenticate implements auth.Authenticator.
+func (m *mover) Authenticate(r *http.Request) (auth.Identity, error) {
+	if token, ok := auth.Bearer(r); !ok || token != moving {
+		return auth.Identity{}, nil
+	}
+	for _, who := range identities() {
+		if who.versions != nil {
+			return who.versions[m.version.Load()].credential(), nil
+		}
+	}
+	return auth.Identity{}, auth.ErrUnauthenticated
+}
+
+// ServeHTTP takes the version from now on: POST /identity?version=1.
+func (m *mover) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	version, err := strconv.ParseInt(r.FormValue("version"), 10, 64)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	m.version.Store(version)
+	m.cape.Recheck(func(id auth.Identity) bool { return id.ID == moving })
+}
+
+// consumed is a line by which a backend says what its consumer was handed: when, the change's id and event, the row's
+// key and counter.
+const consumed = "consumed %d %s %s %d %d"
 
 // database opens a target by the engine's public constructor.
 func database(engine, url string) capebase.Database {
@@ -167,9 +235,20 @@ func serve() error {
 	if err != nil {
 		return err
 	}
-	cape.UseAuth(credentials())
-	publish(cape)
+	m := &mover{cape: cape}
+	version, err := strconv.ParseInt(os.Getenv(versionVariable), 10, 64)
+	if err != nil {
+		return err
+	}
+	m.version.Store(version)
+	cape.UseAuth(m, credentials())
+	cape.Handle("POST /identity", m)
+	publish(cape).Consume("audit", func(_ context.Context, c capebase.Change[Task]) error {
+		_, err := fmt.Printf(consumed+"\n", time.Now().UnixNano(), c.ID, c.Event, c.Row.ID, c.Row.V)
+		return err
+	})
 	cape.Handle("GET /usage", http.HandlerFunc(reportUsage))
+	cape.Handle("GET /goroutines", http.HandlerFunc(reportGoroutines))
 	if err := cape.Start(ctx); err != nil {
 		return errors.Join(err, cape.Close())
 	}
@@ -197,6 +276,11 @@ type usage struct {
 	Heap       uint64 `json:"heap"` // bytes
 	Goroutines int    `json:"goroutines"`
 	Files      int    `json:"files"` // open descriptors; 0 where the system does not tell
+}
+
+// reportGoroutines lists what runs, for people.
+func reportGoroutines(w http.ResponseWriter, _ *http.Request) {
+	_ = pprof.Lookup("goroutine").WriteTo(w, 1) // who reads it sees that it is cut off
 }
 
 func reportUsage(w http.ResponseWriter, _ *http.Request) {

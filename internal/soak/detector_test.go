@@ -58,7 +58,7 @@ func TestFaultsAreFound(t *testing.T) {
 				}
 				f.change("task", e.kind, fmt.Appendf(nil, `{"id":1,"v":%d,"tx":%q}`, e.v, tx), cursor(e.position))
 			}
-			f.verify(f.expect(entries))
+			f.verify(f.expectAll(entries), 0)
 			if test.fault == nil {
 				if faults := totals.described(); faults != nil {
 					t.Error(faults)

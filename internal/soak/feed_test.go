@@ -168,7 +168,11 @@ func (f *feed) reset(reason, cursor string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.totals.reset(reason)
-	f.totals.fault(&f.totals.resets, "%s: reset at %d: %s", f.name, f.position, reason)
+	if f.who.versions != nil && (reason == "identity" || reason == "unknown_cursor") {
+		f.totals.moved.Add(1) // it sees other rows now
+	} else {
+		f.fault(&f.totals.resets, "reset at %d: %s", f.position, reason)
+	}
 	clear(f.rows)
 	f.cursor, f.position = "", -1
 	if !f.snapshot {

@@ -24,17 +24,17 @@ func kills(t *testing.T) int {
 func TestKillProgram(t *testing.T) {
 	n := kills(t)
 	dbtest.Each(t, func(t *testing.T, target dbtest.Target) {
-		r := newRun(t, target, false)
+		r := newRun(t, target, 1, false)
 		within := 0
 		for i := range n {
 			r.awaitWrites(writesBetween)
 			if i%2 == 0 && r.request(r.rand(5000+i), fmt.Sprintf("bulk-%d", i)) {
 				within++
 			}
-			if err := r.backend.kill(); err != nil {
+			if err := r.nodes[0].kill(); err != nil {
 				t.Fatal(err)
 			}
-			if err := r.backend.launch(); err != nil {
+			if err := r.nodes[0].launch(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -44,6 +44,44 @@ func TestKillProgram(t *testing.T) {
 		if within == 0 {
 			t.Error("no kill came within a transaction of the program")
 		}
+	})
+}
+
+// TestKillNode kills the one of two nodes that has the consumer, half of CAPE_SOAK_KILLS times: the consumer moves to the
+// other, which takes seconds.
+func TestKillNode(t *testing.T) {
+	n := (kills(t) + 1) / 2
+	dbtest.Each(t, func(t *testing.T, target dbtest.Target) {
+		r := newRun(t, target, 2, false)
+		var longest time.Duration
+		for range n {
+			r.awaitWrites(writesBetween)
+			owner, alive := r.audit.owner()
+			if !alive {
+				t.Fatal("nobody has the consumer")
+			}
+			node := r.nodes[owner.node]
+			began := time.Now()
+			if err := node.kill(); err != nil {
+				t.Fatal(err)
+			}
+			r.await("the consumer has moved", 30*time.Second, func() error {
+				if now, _ := r.audit.owner(); now == owner {
+					return fmt.Errorf("it is with %+v", now)
+				}
+				return nil
+			})
+			longest = max(longest, time.Since(began))
+			if err := node.launch(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.awaitWrites(writesBetween)
+		r.finish()
+		if moves := r.totals.moves.Load(); moves < int64(n) {
+			t.Errorf("the consumer moved %d times", moves)
+		}
+		t.Logf("%s: the node of the consumer was killed %d times; another had it after %v at most", target.Engine, n, longest.Round(time.Millisecond))
 	})
 }
 
@@ -62,7 +100,7 @@ func TestKillServer(t *testing.T) {
 				return server.Start(context.Background())
 			}
 		}
-		r := newRun(t, target, target.Engine == dbtest.SQLite)
+		r := newRun(t, target, 1, target.Engine == dbtest.SQLite)
 		for range n {
 			r.awaitWrites(writesBetween)
 			r.await("a transaction is open", time.Minute, func() error {
@@ -99,7 +137,7 @@ func (r *run) request(random *rand.Rand, tag string) bool {
 	}
 	answered := make(chan struct{})
 	r.writing.Go(func() {
-		answer, err := r.backend.do(context.Background(), http.MethodPost, "/task", "u1", bodies)
+		answer, err := r.nodes[0].do(context.Background(), http.MethodPost, "/task", "u1", bodies)
 		r.ledger.note(tag, told(answer, err, rows))
 		close(answered)
 	})

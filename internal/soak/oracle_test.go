@@ -50,7 +50,7 @@ func openReader(t testing.TB, target dbtest.Target) *reader {
 		}
 	})
 	var all []*model.Model
-	for table, of := range []reflect.Type{reflect.TypeFor[Task](), reflect.TypeFor[Memo](), reflect.TypeFor[Reading]()} {
+	for table, of := range []reflect.Type{reflect.TypeFor[Task](), reflect.TypeFor[Memo](), reflect.TypeFor[Reading](), reflect.TypeFor[Part]()} {
 		m, err := model.Parse(of, schema.NamingStrategy{}, &sync.Map{})
 		if err != nil {
 			t.Fatal(err)
@@ -122,6 +122,12 @@ func (r *reader) row(table int, image []predicate.Value) *row {
 	case readings:
 		found.key = fmt.Sprint(at("id").Int())
 		found.score, found.hidden = at("score").Float(), at("label").Content()
+	case parts:
+		found.key = fmt.Sprint(at("id").Int())
+		found.level, found.score = at("task_id").Int(), float64(at("slot").Int())
+		if memo := at("memo_id"); !memo.IsNull() {
+			found.hidden = memo.Content()
+		}
 	}
 	return found
 }
@@ -168,11 +174,11 @@ type expectation struct {
 }
 
 // expect is all that a feed could have been sent since the journal began.
-func (f *feed) expect(entries []entry) []expectation {
+func (f *feed) expect(who *identity, entries []entry) []expectation {
 	var found []expectation
 	var state uint64
 	sees := func(id rowID, r *row) bool {
-		return r != nil && f.who.mayRead(id.table, r) && (len(f.tables) > 1 || f.filter.holds(r))
+		return r != nil && who.mayRead(id.table, r) && (len(f.tables) > 1 || f.filter.holds(r))
 	}
 	for i := range entries {
 		e := &entries[i]
@@ -211,33 +217,38 @@ func sameToClients(a, b *row) bool {
 	return x == y
 }
 
-// verify compares what a feed was sent with what it had to be. The last segment must be complete.
-func (f *feed) verify(expected []expectation) {
+// expectAll is what a feed had to be sent, by the versions of its identity.
+func (f *feed) expectAll(entries []entry) [][]expectation {
+	if f.who.versions == nil {
+		return [][]expectation{f.expect(f.who, entries)}
+	}
+	all := make([][]expectation, len(f.who.versions))
+	for i, who := range f.who.versions {
+		all[i] = f.expect(who, entries)
+	}
+	return all
+}
+
+// verify compares what a feed was sent with what it had to be. Each segment is one version's of the identity, and the
+// last one must be complete for the present version.
+func (f *feed) verify(all [][]expectation, present int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	upTo := func(position int64) int {
-		return sort.Search(len(expected), func(i int) bool { return expected[i].position > position })
-	}
 	for n, s := range f.segments {
-		state := uint64(0)
-		first := upTo(s.from)
-		if first > 0 {
-			state = expected[first-1].state
+		if n == len(f.segments)-1 {
+			f.report(s.faults(all[present], true))
+			break
 		}
-		if state != s.state {
-			f.fault(&f.totals.wrong, "the rows at %d are not those of the table", s.from)
-		}
-		last := len(expected)
-		if n < len(f.segments)-1 {
-			last = first
-			if len(s.log) > 0 {
-				last = max(first, upTo(s.log[len(s.log)-1].position))
+		var faults []mistake
+		for _, expected := range all {
+			if faults = s.faults(expected, false); faults == nil {
+				break
 			}
 		}
-		f.compare(expected[first:last], s)
+		f.report(faults)
 	}
 	state := uint64(0)
-	if len(expected) > 0 {
+	if expected := all[present]; len(expected) > 0 {
 		state = expected[len(expected)-1].state
 	}
 	for id, r := range f.rows {
@@ -248,23 +259,58 @@ func (f *feed) verify(expected []expectation) {
 	}
 }
 
-func (f *feed) compare(expected []expectation, s *segment) {
+func (f *feed) report(faults []mistake) {
+	for _, fault := range faults {
+		kind := &f.totals.wrong
+		if fault.lost {
+			kind = &f.totals.lost
+		}
+		f.fault(kind, "%s", fault.text)
+	}
+}
+
+// mistake is a difference between what was sent and what was expected.
+type mistake struct {
+	lost bool
+	text string
+}
+
+// faults compares a segment with what the feed had to be sent, up to the end of one of them.
+func (s *segment) faults(expected []expectation, complete bool) (faults []mistake) {
+	upTo := func(position int64) int {
+		return sort.Search(len(expected), func(i int) bool { return expected[i].position > position })
+	}
+	first, last := upTo(s.from), len(expected)
+	state := uint64(0)
+	if first > 0 {
+		state = expected[first-1].state
+	}
+	if state != s.state {
+		faults = append(faults, mistake{false, fmt.Sprintf("the rows at %d are not those of the table", s.from)})
+	}
+	if !complete {
+		last = first
+		if len(s.log) > 0 {
+			last = max(first, upTo(s.log[len(s.log)-1].position))
+		}
+	}
 	sent := make(map[int64]uint64, len(s.log))
 	for _, d := range s.log {
 		sent[d.position] = d.hash
 	}
-	for i := range expected {
+	for i := first; i < last; i++ {
 		e := &expected[i]
 		hash, there := sent[e.position]
 		switch {
 		case !there:
-			f.fault(&f.totals.lost, "event %d was not sent: %s", e.position, e.text)
+			faults = append(faults, mistake{true, fmt.Sprintf("event %d was not sent: %s", e.position, e.text)})
 		case hash != e.hash:
-			f.fault(&f.totals.wrong, "event %d was sent as another one: %s", e.position, e.text)
+			faults = append(faults, mistake{false, fmt.Sprintf("event %d was sent as another one: %s", e.position, e.text)})
 		}
 		delete(sent, e.position)
 	}
 	for position := range sent {
-		f.fault(&f.totals.wrong, "event %d was sent and is none of the feed's", position)
+		faults = append(faults, mistake{false, fmt.Sprintf("event %d was sent and is none of the feed's", position)})
 	}
+	return faults
 }

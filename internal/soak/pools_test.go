@@ -46,6 +46,7 @@ func dial(target dbtest.Target) (*sql.DB, error) {
 		if err != nil {
 			return nil, err
 		}
+		config.RuntimeParams["deadlock_timeout"] = deadlockTimeout
 		return stdlib.OpenDB(*config), nil
 	}
 	config, err := mysqlConfig(target)
@@ -58,6 +59,9 @@ func dial(target dbtest.Target) (*sql.DB, error) {
 	}
 	return sql.OpenDB(connector), nil
 }
+
+// deadlockTimeout is after how many milliseconds PostgreSQL looks for a deadlock: writers of random scripts have many.
+const deadlockTimeout = "20"
 
 func sqlitePath(target dbtest.Target) string { return strings.TrimPrefix(target.URL, "sqlite:") }
 
@@ -102,6 +106,7 @@ func current(ctx context.Context, pool *sql.DB, postgres bool) (map[rowID]row, e
 		tasks:    "SELECT id, owner_id, level, 0, 1 = 0, 1 = 0, v, tx, note FROM tasks",
 		memos:    "SELECT id, org_id, 0, 0, public, " + deleted + ", v, tx, '' FROM memos",
 		readings: "SELECT id, '', 0, score, 1 = 0, 1 = 0, v, tx, label FROM readings",
+		parts:    "SELECT id, '', task_id, slot, 1 = 0, 1 = 0, v, tx, COALESCE(memo_id, '') FROM parts",
 	}
 	for table, query := range queries {
 		if postgres {

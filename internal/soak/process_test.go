@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -28,18 +29,28 @@ type backend struct {
 	address string
 	client  *http.Client
 
-	mu      sync.Mutex
-	command *exec.Cmd
-	stdin   io.Closer
-	ended   chan struct{}
-	log     tail
+	consumed func(launch int, line string) // gets what the backend's consumers are handed
+	version  atomic.Int64                  // of the identity that changes
+
+	mu       sync.Mutex
+	command  *exec.Cmd
+	launches int
+	stdin    io.Closer
+	ended    chan struct{}
+	log      tail
 }
 
 // start starts a backend and gives it up when the test ends.
 func start(t testing.TB, target dbtest.Target) *backend {
 	t.Helper()
+	return startNode(t, target, func(int, string) {})
+}
+
+// startNode starts one of several backends.
+func startNode(t testing.TB, target dbtest.Target, consumed func(launch int, line string)) *backend {
+	t.Helper()
 	b := &backend{
-		t: t, target: target, address: freeAddress(t),
+		t: t, target: target, address: freeAddress(t), consumed: consumed,
 		client: &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16}},
 	}
 	t.Cleanup(func() {
@@ -79,8 +90,11 @@ func freeAddress(t testing.TB) string {
 // launch starts the process and waits until it serves.
 func (b *backend) launch() error {
 	command := exec.Command(os.Args[0], "-test.run=^$")
-	command.Env = append(os.Environ(), engineVariable+"="+b.target.Engine, urlVariable+"="+b.target.URL, addressVariable+"="+b.address)
-	command.Stdout, command.Stderr = &b.log, &b.log
+	command.Env = append(os.Environ(), engineVariable+"="+b.target.Engine, urlVariable+"="+b.target.URL, addressVariable+"="+b.address,
+		versionVariable+"="+strconv.FormatInt(b.version.Load(), 10))
+	launch := b.launches
+	b.launches++
+	command.Stdout, command.Stderr = &lines{to: func(line string) { b.consumed(launch, line) }}, &b.log
 	stdin, err := command.StdinPipe()
 	if err != nil {
 		return err
@@ -146,6 +160,34 @@ func (b *backend) stop() error {
 		return fmt.Errorf("the backend ended with %v", state)
 	}
 	return nil
+}
+
+// goroutines asks the backend what runs.
+func (b *backend) goroutines() string {
+	b.t.Helper()
+	answer, err := b.do(b.t.Context(), http.MethodGet, "/goroutines", "", nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return string(answer.body)
+}
+
+// lines hands on what is written to it line by line; half a line is what a kill leaves.
+type lines struct {
+	to   func(line string)
+	rest []byte
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.rest = append(l.rest, p...)
+	for {
+		line, rest, whole := bytes.Cut(l.rest, []byte{'\n'})
+		if !whole {
+			return len(p), nil
+		}
+		l.to(string(line))
+		l.rest = rest
+	}
 }
 
 // response is an answer, read.

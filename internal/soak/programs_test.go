@@ -77,7 +77,11 @@ func (p *program) execute(ctx context.Context, s *script) outcome {
 			fmt.Fprintf(&text, "SAVEPOINT point%d;\n", i)
 		}
 		for j := range g.steps {
-			text.WriteString(g.steps[j].inline() + ";\n")
+			if copied := g.steps[j].copied; copied != "" {
+				text.WriteString(copied + "\n")
+			} else {
+				text.WriteString(g.steps[j].inline() + ";\n")
+			}
 			if !g.undone {
 				text.WriteString(count + "\n")
 				kept = append(kept, g.steps[j])
@@ -125,8 +129,9 @@ func (p *program) command(ctx context.Context) (command *exec.Cmd, count, mark s
 	case dbtest.SQLite:
 		return exec.CommandContext(ctx, "sqlite3", "-batch", sqlitePath(p.target)), "SELECT changes();", selected
 	case dbtest.Postgres:
-		return exec.CommandContext(ctx, "psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1", p.target.URL),
-			`\echo :ROW_COUNT`, selected
+		command = exec.CommandContext(ctx, "psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1", p.target.URL)
+		command.Env = append(os.Environ(), "PGOPTIONS=-c deadlock_timeout="+deadlockTimeout)
+		return command, `\echo :ROW_COUNT`, selected
 	}
 	command = exec.CommandContext(ctx, "mariadb", append(mariadbArguments(p.target), "--batch", "--skip-column-names")...)
 	command.Env = append(os.Environ(), "MYSQL_PWD="+mariadbPassword(p.target))

@@ -96,6 +96,8 @@ func (who *identity) mayRead(table int, r *row) bool {
 		return who.id != "" && r.owner == who.id || who.lead && r.level >= leadLevel
 	case memos:
 		return r.public || slices.Contains(who.orgs, r.owner)
+	case parts:
+		return who.id != ""
 	default:
 		return r.hidden == openLabel || who.id != "" && r.hidden != secretLabel
 	}
@@ -127,6 +129,10 @@ func filters(table int) []filter {
 			filter{"public=eq.true", func(r *row) bool { return r.public }},
 			filter{"org_id=like.org[01]*", func(*row) bool { return false }}, // a pattern has no classes
 			filter{"org_id=in.(org0,org2)", func(r *row) bool { return r.owner == "org0" || r.owner == "org2" }})
+	case parts:
+		return append(common,
+			filter{"slot=lt.20", func(r *row) bool { return r.score < 20 }},
+			filter{"or=(slot.in.(1,2,3),task_id.gt.100)", func(r *row) bool { return r.score >= 1 && r.score <= 3 || r.level > 100 }})
 	default:
 		return append(common,
 			filter{"score=lt.40", func(r *row) bool { return r.score < 40 }},

@@ -24,12 +24,13 @@ const (
 	subscribers = 50
 )
 
-// run is a backend with everybody who uses it.
+// run is a database with its backends, and everybody who uses them.
 type run struct {
 	t       *testing.T
 	target  dbtest.Target
-	backend *backend
+	nodes   []*backend
 	totals  *totals
+	audit   *audit
 	ledger  *ledger
 	reader  *reader
 	pool    *sql.DB
@@ -43,15 +44,21 @@ type run struct {
 
 	endWriters, endSubscribers context.CancelFunc
 	writing, subscribing       sync.WaitGroup
+	moving                     sync.WaitGroup
+	version                    int // of the identity that changes; once moving is over
 }
 
-// newRun starts a backend, its subscribers, and then its writers. A strict run has no kills: whatever breaks is a fault.
-func newRun(t *testing.T, target dbtest.Target, strict bool) *run {
+// newRun starts so many backends, their subscribers, and then the writers. A strict run has no kills: whatever breaks is a
+// fault.
+func newRun(t *testing.T, target dbtest.Target, nodes int, strict bool) *run {
 	t.Helper()
 	r := &run{t: t, target: target, totals: newTotals(), seed: seed(t), started: make(chan struct{})}
 	t.Logf("seed %d", r.seed)
 	r.ledger = &ledger{outcomes: map[string]outcome{}, totals: r.totals}
-	r.backend = start(t, target)
+	r.audit = &audit{totals: r.totals, strict: strict}
+	for n := range nodes {
+		r.nodes = append(r.nodes, startNode(t, target, func(launch int, line string) { r.audit.note(process{n, launch}, line) }))
+	}
 	r.reader = openReader(t, target)
 	r.pool = openPool(t, target)
 	var ctx context.Context
@@ -81,7 +88,34 @@ func newRun(t *testing.T, target dbtest.Target, strict bool) *run {
 	})
 	close(r.started)
 	r.startWriters(ctx)
+	r.moving.Go(func() { r.move(ctx) })
+	t.Cleanup(r.moving.Wait)
 	return r
+}
+
+// move changes the identity that changes, now and then.
+func (r *run) move(ctx context.Context) {
+	const mean = 3 * time.Second
+	random := r.rand(3000)
+	for version := 1; ; version = 1 - version {
+		wait(ctx, time.Duration(random.Int64N(int64(2*mean))))
+		if ctx.Err() != nil {
+			return
+		}
+		r.version = version
+		for _, node := range r.nodes {
+			node.version.Store(int64(version)) // for a node that is started anew
+		}
+		for _, node := range r.nodes {
+			for {
+				answer, err := node.do(context.WithoutCancel(ctx), http.MethodPost, fmt.Sprintf("/identity?version=%d", version), "", nil)
+				if err == nil && answer.status == http.StatusOK {
+					break
+				}
+				wait(context.Background(), 20*time.Millisecond) // it was killed
+			}
+		}
+	}
 }
 
 func (r *run) rand(stream int) *rand.Rand {
@@ -93,7 +127,7 @@ func (r *run) subscriber(n int, client *http.Client, strict bool) *subscriber {
 	random := r.rand(n)
 	who := identities()
 	s := &subscriber{
-		backend: r.backend, client: client, who: &who[n%len(who)], random: random, totals: r.totals, calm: &r.calm,
+		nodes: r.nodes, client: client, who: &who[n%len(who)], random: random, totals: r.totals, calm: &r.calm,
 		started: r.started, strict: strict, socket: n%4 == 3, slow: n%7 == 5,
 	}
 	number := 1
@@ -146,7 +180,7 @@ func (r *run) startWriters(ctx context.Context) {
 			w.name, w.executor = "program", r.program
 			w.think *= 4 // a process is dear
 		default:
-			w.name, w.executor = "http", &client{backend: r.backend, author: a}
+			w.name, w.executor = "http", &client{backend: r.nodes[n/8%len(r.nodes)], author: a}
 		}
 		w.name = fmt.Sprint(w.name, n)
 		r.writing.Go(func() { w.run(ctx) })
@@ -176,6 +210,7 @@ func (r *run) finish() {
 	t.Helper()
 	r.endWriters()
 	r.writing.Wait()
+	r.moving.Wait()
 	r.calm.Store(true)
 	postgres := r.target.Engine == dbtest.Postgres
 	r.await("the journal has all that the tables have", 30*time.Second, func() error {
@@ -193,8 +228,13 @@ func (r *run) finish() {
 	})
 	r.reader.final(r.totals)
 	r.ledger.verify(r.reader.writes())
+	r.await("the consumer has caught up", time.Minute, func() error { return r.audit.verify(r.reader.entries) })
 	for _, f := range r.feeds {
-		expected := f.expect(r.reader.entries)
+		all, present := f.expectAll(r.reader.entries), 0
+		if len(all) > 1 {
+			present = r.version
+		}
+		expected := all[present]
 		last := int64(0)
 		if len(expected) > 0 {
 			last = expected[len(expected)-1].position
@@ -205,7 +245,7 @@ func (r *run) finish() {
 			}
 			return nil
 		})
-		f.verify(expected)
+		f.verify(all, present)
 		r.query(f)
 	}
 	r.endSubscribers()
@@ -226,7 +266,7 @@ func (r *run) query(f *feed) {
 	for _, table := range f.tables {
 		path := "/" + resourceName(table) + s.parameters(&feed{tables: []int{table}, filter: f.filter}, "", false)
 		for path != "" {
-			answer, err := r.backend.do(r.t.Context(), http.MethodGet, path, f.who.token, nil)
+			answer, err := r.nodes[0].do(r.t.Context(), http.MethodGet, path, f.who.token, nil)
 			if err != nil {
 				r.t.Fatal(err)
 			}

@@ -14,11 +14,15 @@ const (
 	recentTasks = 150
 	recentMemos = 80
 	allReadings = 60
+	allSlots    = 40
 )
 
 // step makes up one statement. Each write of a row adds one to its counter and leaves the tag, but for those of hidden
 // columns alone.
 func (a *author) step(tag string) step {
+	if a.random.IntN(5) == 0 {
+		return a.partStep(tag)
+	}
 	switch n := a.random.IntN(100); {
 	case n < 12:
 		return a.insertTasks(tag)
@@ -75,6 +79,9 @@ func (a *author) insertTasks(tag string) step {
 	}
 	a.shared.tasks.Add(int64(n))
 	s := step{query: "INSERT INTO tasks (owner_id, level, v, tx, note) VALUES ", counts: asIs}
+	if a.engine == dbtest.Postgres && a.random.IntN(3) == 0 {
+		s.copied = "COPY tasks (owner_id, level, v, tx, note) FROM STDIN (FORMAT csv);\n"
+	}
 	rows := make([]Task, n)
 	for i := range rows {
 		rows[i] = Task{OwnerID: a.user(), Level: a.level(), V: 1, Tx: tag, Note: "n"}
@@ -82,7 +89,13 @@ func (a *author) insertTasks(tag string) step {
 			s.query += ", "
 		}
 		s.query += "(?, ?, 1, ?, 'n')"
+		if s.copied != "" {
+			s.copied += fmt.Sprintf("%s,%d,1,%s,n\n", rows[i].OwnerID, rows[i].Level, tag)
+		}
 		s.args = append(s.args, rows[i].OwnerID, rows[i].Level, tag)
+	}
+	if s.copied != "" {
+		s.copied += `\.`
 	}
 	s.orm = func(tx *gorm.DB) (int64, error) {
 		done := tx.Create(&rows)

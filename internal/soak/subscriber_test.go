@@ -15,7 +15,7 @@ import (
 
 // subscriber is a client with a connection that breaks off and is resumed at random.
 type subscriber struct {
-	backend *backend
+	nodes   []*backend // any of which a connection may be to
 	client  *http.Client
 	who     *identity
 	feeds   []*feed // one, but for a WebSocket with several subscriptions
@@ -95,10 +95,11 @@ func wait(ctx context.Context, d time.Duration) {
 var errBeginAnew = errors.New("the client begins anew")
 
 func (s *subscriber) connect(ctx context.Context) error {
+	node := s.nodes[s.random.IntN(len(s.nodes))]
 	if !s.socket {
-		return s.followEvents(ctx)
+		return s.followEvents(ctx, node)
 	}
-	return s.followSocket(ctx)
+	return s.followSocket(ctx, node)
 }
 
 // parameters are those of a feed's URL.
@@ -136,14 +137,14 @@ func (s *subscriber) path(f *feed) string {
 	return "/" + resourceName(f.tables[0]) + "/subscribe"
 }
 
-func (s *subscriber) followEvents(ctx context.Context) error {
+func (s *subscriber) followEvents(ctx context.Context, node *backend) error {
 	f := s.feeds[0]
 	cursor, snapshot := f.open()
 	since, last := cursor, ""
 	if s.random.IntN(2) == 0 {
 		since, last = "", cursor
 	}
-	stream, err := openEvents(ctx, s.client, "http://"+s.backend.address+s.path(f)+s.parameters(f, since, snapshot), s.who.token, last)
+	stream, err := openEvents(ctx, s.client, "http://"+node.address+s.path(f)+s.parameters(f, since, snapshot), s.who.token, last)
 	if err != nil {
 		return err
 	}
@@ -201,7 +202,7 @@ func (s *subscriber) dawdle(ctx context.Context, n int) {
 	}
 }
 
-func (s *subscriber) followSocket(ctx context.Context) error {
+func (s *subscriber) followSocket(ctx context.Context, node *backend) error {
 	byID := map[string]*feed{}
 	several := len(s.feeds) > 1
 	path := "/subscribe"
@@ -210,7 +211,7 @@ func (s *subscriber) followSocket(ctx context.Context) error {
 		path = s.path(s.feeds[0]) + s.parameters(s.feeds[0], cursor, snapshot)
 		byID[""] = s.feeds[0]
 	}
-	socket, err := openSocket(ctx, s.backend.address, path, s.who.token)
+	socket, err := openSocket(ctx, node.address, path, s.who.token)
 	if err != nil {
 		return err
 	}

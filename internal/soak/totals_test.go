@@ -18,6 +18,8 @@ type totals struct {
 	journaled                                    counter // entries of the journal
 	delivered, rows, snapshots, heartbeats       counter // events, rows of snapshots
 	connects, reconnects, interrupted            counter // interrupted: by the other side
+	moved                                        counter // resets of an identity that changes
+	consumed, repeated, moves                    counter // changes handed to the consumer; moves: to another process
 
 	lost, doubled, reordered, broken, wrong, resets counter // faults, of which the first are described
 
@@ -63,7 +65,8 @@ func (t *totals) String() string {
 	line("acknowledged", t.acknowledged.Load(), "rows written; the journal has", t.journaled.Load(), "entries")
 	line("delivered", t.delivered.Load(), "events, and", t.rows.Load(), "rows in", t.snapshots.Load(), "snapshots;", t.heartbeats.Load(), "heartbeats")
 	line("connects", t.connects.Load(), "of which reconnects", t.reconnects.Load(), "interrupted", t.interrupted.Load())
-	resets := []string{fmt.Sprint(t.resets.Load())}
+	line("consumed", t.consumed.Load(), "changes, of which again", t.repeated.Load(), "and moved between processes", t.moves.Load())
+	resets := []string{fmt.Sprintf("%d and for a changed identity %d", t.resets.Load(), t.moved.Load())}
 	for _, reason := range slices.Sorted(maps.Keys(t.reasons)) {
 		resets = append(resets, fmt.Sprintf("%s %d", reason, t.reasons[reason]))
 	}

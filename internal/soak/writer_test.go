@@ -19,6 +19,7 @@ type step struct {
 	args   []any
 	counts func(affected int64) int64                 // the rows that it wrote, by what the database says
 	orm    func(*gorm.DB) (affected int64, err error) // the same by GORM; nil where GORM runs the query
+	copied string                                     // the same for psql, with data; "" where it runs the query
 }
 
 // group is a part of a script, maybe within a savepoint.
