@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"sync/atomic"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -107,4 +108,23 @@ func (c *Cape) protect(ctx context.Context, all []*published) error {
 // internalGorm is GORM for CapeBase's own statements.
 func (c *Cape) internalGorm(ctx context.Context) *gorm.DB {
 	return c.gorm.WithContext(caller.WithInternal(ctx))
+}
+
+// refreshEvery is how long a view or function that was made under the running program may be unknown to the guard.
+const refreshEvery = time.Minute
+
+// refreshGuard looks for changes of the schema until ctx ends.
+func (c *Cape) refreshGuard(ctx context.Context) {
+	ticker := time.NewTicker(refreshEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := c.guard.Load().Refresh(ctx); err != nil && ctx.Err() == nil {
+			c.config.Logger.Warn("views and functions could not be looked up for sessions", "error", err)
+		}
+	}
 }

@@ -45,6 +45,7 @@ func (c *Cape) Start(ctx context.Context) error {
 	}
 	c.runLive(all)
 	c.runConsumers()
+	c.tasks.Go(func() { c.refreshGuard(c.life) })
 	c.started.Store(true)
 	for _, fn := range c.run {
 		c.tasks.Go(func() { fn(c.life) })

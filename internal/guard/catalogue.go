@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 
 	"github.com/capebase/capebase/internal/caller"
@@ -21,9 +22,9 @@ func (g *Guard) Refresh(ctx context.Context) error {
 	for i, t := range g.tables {
 		n.tables[i] = tableName{schema: t.Model.Table.Schema, name: t.Model.Table.Name, qualified: t.Model.Table.Schema != ""}
 	}
-	for schema, tables := range internals(n.engine) {
-		for _, name := range tables {
-			n.derived = append(n.derived, derived{schema, name, name + " shows contents of other tables", !n.mysql()})
+	for _, list := range internals(n.engine) {
+		for _, name := range list[1:] {
+			n.derived = append(n.derived, derived{list[0], name, name + " shows contents of other tables", !n.mysql()})
 		}
 	}
 	load := map[string]func(context.Context, *sqldriver.Conn, *names) error{
@@ -33,7 +34,9 @@ func (g *Guard) Refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("guard: read the catalogue: %w", err)
 	}
-	g.known.Store(newKnown(n))
+	if before := g.known.Load(); before == nil || !reflect.DeepEqual(before.names, n) {
+		g.known.Store(newKnown(n)) // and with it no statement that was analyzed before
+	}
 	return nil
 }
 
@@ -86,7 +89,7 @@ func (g *Guard) loadPostgres(ctx context.Context, c *sqldriver.Conn, n *names) e
 				UNION ALL SELECT inhrelid FROM pg_inherits WHERE inhparent = t.oid
 				UNION ALL SELECT inhparent FROM pg_inherits WHERE inhrelid = t.oid) AS next)
 		SELECT n.nspname::text, c.relname::text, c.relkind::text FROM touched AS t JOIN pg_class AS c ON c.oid = t.oid
-			JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid <> ALL (string_to_array($1, ',')::oid[])`,
+			JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid <> ALL (string_to_array($1, ',')::oid[]) ORDER BY c.oid`,
 		arguments(strings.Join(published, ",")), func(row []driver.Value) {
 			what := map[string]string{"v": "the view ", "m": "the materialized view "}[textOf(row[2])]
 			if what == "" {
@@ -133,7 +136,7 @@ func (g *Guard) loadMySQL(ctx context.Context, c *sqldriver.Conn, n *names) erro
 	}
 	const others = "NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')"
 	var views []view
-	err = rows(ctx, c, "SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS WHERE TABLE_SCHEMA "+others, nil, func(row []driver.Value) {
+	err = rows(ctx, c, "SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS WHERE TABLE_SCHEMA "+others+" ORDER BY 1, 2", nil, func(row []driver.Value) {
 		v := view{textOf(row[0]), textOf(row[1]), textOf(row[2]), n.same(textOf(row[0]), current)}
 		if v.text == "" {
 			v.text = "'" // not shown to this user: it may read anything

@@ -55,17 +55,18 @@ func forbidden(engine, function string) bool {
 	return contains(" load_extension readfile writefile edit eval fts3_tokenizer ", function)
 }
 
-// internals are the database's own tables that show contents of others, or other callers' statements, by schema.
-func internals(engine string) map[string][]string {
+// internals are the database's own tables that show contents of others, or other callers' statements: lists that begin with
+// a schema.
+func internals(engine string) [][]string {
 	switch engine {
 	case "postgres":
-		return map[string][]string{"pg_catalog": {"pg_largeobject", "pg_stat_activity", "pg_statistic", "pg_statistic_ext_data", "pg_stats",
-			"pg_stats_ext", "pg_stats_ext_exprs"}, "public": {"pg_stat_statements"}}
+		return [][]string{{"pg_catalog", "pg_largeobject", "pg_stat_activity", "pg_statistic", "pg_statistic_ext_data", "pg_stats",
+			"pg_stats_ext", "pg_stats_ext_exprs"}, {"public", "pg_stat_statements"}}
 	case "mysql":
-		return map[string][]string{"mysql": {"column_stats", "general_log", "index_stats", "slow_log"},
-			"information_schema": {"COLUMN_STATISTICS", "INNODB_TRX", "PROCESSLIST"},
-			"performance_schema": {"events_statements_current", "events_statements_history", "events_statements_history_long",
+		return [][]string{{"mysql", "column_stats", "general_log", "index_stats", "slow_log"},
+			{"information_schema", "COLUMN_STATISTICS", "INNODB_TRX", "PROCESSLIST"},
+			{"performance_schema", "events_statements_current", "events_statements_history", "events_statements_history_long",
 				"events_statements_summary_by_digest", "processlist", "threads"}}
 	}
-	return map[string][]string{"main": {"sqlite_dbpage", "sqlite_stat1", "sqlite_stat3", "sqlite_stat4"}}
+	return [][]string{{"main", "sqlite_dbpage", "sqlite_stat1", "sqlite_stat3", "sqlite_stat4"}}
 }
