@@ -18,7 +18,7 @@ const others = 100_000
 // however many entries the transaction has written before.
 func TestStatementReadsItsEntriesAlone(t *testing.T) {
 	t.Parallel()
-	const own = 5_000
+	const own = 500
 	numbers := fmt.Sprintf("(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i FROM n) AS n", others)
 	fill := map[string]string{
 		"sqlite":   "INSERT INTO cape_journal (at, v, tbl, op, key, new) SELECT 0, 1, 'other', 'I', '[' || i || ']', '{}' FROM " + numbers,
