@@ -146,3 +146,10 @@ func ordered(engine, query string) bool {
 	tokens, err := defaultFlavor(strings.Replace(engine, "mariadb", "mysql", 1)).lex(query)
 	return err == nil && slices.ContainsFunc(tokens, func(t token) bool { return t.keyword == "ORDER" && t.depth == 0 })
 }
+
+// prepared is a prepared statement that answer asks.
+type prepared struct{ *sql.Stmt }
+
+func (s prepared) QueryContext(ctx context.Context, _ string, args ...any) (*sql.Rows, error) {
+	return s.Stmt.QueryContext(ctx, args...)
+}

@@ -106,7 +106,7 @@ func (p *parser) own(i int) error {
 	if p.postgres() && t.name == "cape" && p.is(i+1, ".") {
 		return refuse("it names CapeBase's schema", privilegedInstead)
 	}
-	if t.kind != text && len(t.name) >= 5 && strings.EqualFold(t.name[:5], "cape_") {
+	if t.kind != text && len(t.name) >= 5 && strings.EqualFold(t.name[:5], "cape_") && !p.is(i+1, ".") {
 		return refuse("it names "+t.name+", which is CapeBase's", privilegedInstead)
 	}
 	if p.taken[i] {

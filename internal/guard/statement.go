@@ -165,7 +165,8 @@ func (p *parser) statement() error {
 
 // explained returns where the statement begins that EXPLAIN speaks of, or -1 where that is a table.
 func (p *parser) explained() (int, error) {
-	if p.mysql() && len(p.tokens) > 1 && len(p.tokens) <= 4 && p.named(1) && !p.is(0, "ANALYZE") && !p.isOne(1, "TABLE") {
+	if p.mysql() && len(p.tokens) > 1 && len(p.tokens) <= 4 && p.named(1) && !p.is(0, "ANALYZE") &&
+		!p.isOne(1, "TABLE", "SELECT", "WITH", "VALUES", "INSERT", "UPDATE", "DELETE", "REPLACE", "ANALYZE", "EXTENDED", "PARTITIONS", "FORMAT", "FOR", "DROP") {
 		return -1, nil // a table, perhaps a column of it
 	}
 	for i := 1; i < len(p.tokens); i++ {
