@@ -5,11 +5,14 @@ import (
 	"slices"
 	"testing"
 
+	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+	"gorm.io/gorm/logger"
 
 	"github.com/capebase/capebase"
 	"github.com/capebase/capebase/internal/dbtest"
+	"github.com/capebase/capebase/policy"
 )
 
 // More of what GORM can do, where the caller's rows and others' lie side by side.
@@ -130,4 +133,58 @@ func TestSessionAssociations(t *testing.T) {
 		as("privileged").wants("SELECT name FROM folders", "alice's")
 		as("privileged").wants("SELECT text FROM pages WHERE writer = 'alice' ORDER BY id", "one", "two", "three")
 	})
+}
+
+// Elsewhere is in a schema of its own.
+type Elsewhere struct {
+	ID    int64  `json:"id"`
+	Owner string `json:"owner" cape:"auth.id"`
+	Text  string `json:"text"`
+}
+
+func (Elsewhere) TableName() string { return "app.elsewheres" }
+
+func TestSessionOfATableInASchema(t *testing.T) {
+	as := sessions(t, dbtest.New(t, dbtest.Postgres), func(c *capebase.Cape) {
+		elsewhere := capebase.Publish[Elsewhere](c)
+		elsewhere.Allow(policy.Read, policy.Owner(&elsewhere.Fields.Owner))
+		elsewhere.Allow(policy.Read, policy.Role("admin"))
+		elsewhere.Allow(policy.Write, policy.Owner(&elsewhere.Fields.Owner))
+	})
+	alice, bob, admin := as("alice"), as("bob"), as("admin")
+	if err := alice.db().Create([]Elsewhere{{Text: "x"}, {Text: "y"}}).Error; err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []session{alice, bob, admin} {
+		var found []Elsewhere
+		if err := s.db().Find(&found).Error; err != nil || len(found) != map[string]int{"alice": 2, "bob": 0, "admin": 2}[s.who] {
+			t.Errorf("%s: %+v, %v", s.who, found, err)
+		}
+	}
+	affected(t, "own", 1)(changed(alice.db().Model(&Elsewhere{ID: 1}).Update("text", "z")))
+	affected(t, "cannot be read", 0)(changed(bob.db().Model(&Elsewhere{ID: 1}).Update("text", "z")))
+	wantErr(t, "cannot be changed", admin.db().Model(&Elsewhere{ID: 1}).Update("text", "z").Error, capebase.ErrPermission)
+	affected(t, "bulk", 0)(changed(admin.db().Where("1 = 1").Delete(&Elsewhere{})))
+	wantErr(t, "managed", alice.db().Model(&Elsewhere{ID: 1}).Update("owner", "bob").Error, capebase.ErrPermission)
+}
+
+// TestSessionOfAnotherGORM opens GORM over the pool as any program would: what is stored decides, without CapeBase's plugin.
+func TestSessionOfAnotherGORM(t *testing.T) {
+	as := sessions(t, dbtest.New(t, dbtest.Postgres), publishDocument)
+	seedDocuments(as("privileged"))
+	alice, olga := as("alice"), as("org1")
+	g, err := gorm.Open(postgres.New(postgres.Config{Conn: alice.SQL()}), &gorm.Config{Logger: logger.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []Document
+	if err := g.WithContext(alice.ctx).Find(&found).Error; err != nil || !slices.Equal(ids(found), []string{"a1", "a2"}) {
+		t.Fatalf("%q, %v", ids(found), err)
+	}
+	if err := g.WithContext(alice.ctx).Create(&Document{ID: "a3", OwnerID: "alice"}).Error; err != nil {
+		t.Fatal(err)
+	}
+	affected(t, "own", 3)(changed(g.WithContext(alice.ctx).Model(&Document{}).Where("1 = 1").Update("title", "x")))
+	wantErr(t, "theirs", g.WithContext(olga.ctx).Model(&Document{ID: "b1"}).Update("title", "x").Error, capebase.ErrPermission)
+	wantErr(t, "hand over", g.WithContext(alice.ctx).Model(&Document{ID: "a1"}).Update("owner_id", "bob").Error, capebase.ErrPermission)
 }

@@ -46,17 +46,25 @@ func (p plugin) table(db *gorm.DB) *Table {
 	if _, privileged := caller.Privilege(ctx); privileged {
 		return nil
 	}
-	schema, name, qualified := strings.Cut(db.Statement.Table, ".")
+	schema, name, qualified := strings.Cut(tableOf(db.Statement), ".")
 	if !qualified {
 		schema, name = "", schema
 	}
 	for i := range g.tables {
 		t := &g.tables[i].Model.Table
-		if strings.EqualFold(t.Name, name) && (schema == "" || strings.EqualFold(t.Schema, schema)) {
+		if strings.EqualFold(t.Name, name) && (schema == "" || t.Schema == "" || strings.EqualFold(t.Schema, schema)) {
 			return &g.tables[i]
 		}
 	}
 	return nil
+}
+
+// tableOf is the statement's table with its schema, which GORM cuts off.
+func tableOf(stmt *gorm.Statement) string {
+	if stmt.Schema != nil && strings.HasSuffix(stmt.Schema.Table, "."+stmt.Table) {
+		return stmt.Schema.Table
+	}
+	return stmt.Table
 }
 
 // limit runs an UPDATE or DELETE on the rows on which the caller may do the action. A soft DELETE is an UPDATE for the
@@ -156,12 +164,12 @@ func columnOf(stmt *gorm.Statement, column any) string {
 // exists tells whether the caller may read a row that a statement's conditions mean.
 func exists(db *gorm.DB) bool {
 	where, _ := db.Statement.Clauses["WHERE"].Expression.(clause.Where)
-	probe := db.Session(&gorm.Session{NewDB: true}).Unscoped()
+	probe := db.Session(&gorm.Session{NewDB: true}).Unscoped().Table(tableOf(db.Statement))
 	if db.Statement.Schema != nil {
 		probe = probe.Model(db.Statement.Model)
 	}
 	var found []int
-	err := probe.Table(db.Statement.Table).Clauses(where).Limit(1).Select("1").Scan(&found).Error
+	err := probe.Clauses(where).Limit(1).Select("1").Scan(&found).Error
 	_ = db.AddError(err)
 	return len(found) > 0
 }
