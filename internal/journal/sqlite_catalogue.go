@@ -151,7 +151,7 @@ func (s *sqliteSource) describe(ctx context.Context, c *sqldriver.Conn, t *table
 	if err := s.describeUnique(ctx, c, d); err != nil {
 		return nil, err
 	}
-	shape := sha256.Sum256([]byte(d.clash("NEW") + fmt.Sprint(d.key, d.alias)))
+	shape := sha256.Sum256([]byte(fmt.Sprint(d.clashes("NEW"), d.key, d.alias)))
 	d.Shape = hex.EncodeToString(shape[:8])
 	return d, nil
 }

@@ -77,24 +77,23 @@ func (t *sqliteTable) trigger(suffix, event, when string, statements ...string) 
 }
 
 func (t *sqliteTable) beforeInsert() string {
-	clash := t.clash("NEW")
-	return t.trigger("bi", "BEFORE INSERT", "EXISTS (SELECT 1 FROM "+sqliteQuote(t.name)+" t WHERE "+clash+")",
-		t.unstash("I", "("+t.row("cape_stash", sqliteStashKey(len(t.key)))+") IN (SELECT "+t.columns("t", t.key)+" FROM "+sqliteQuote(t.name)+" t WHERE "+clash+")"),
-		t.stash("I", clash))
+	clashes := t.clashes("NEW")
+	return t.trigger("bi", "BEFORE INSERT", t.exists(clashes), append([]string{t.unstashClashing("I", clashes)}, t.stash("I", clashes)...)...)
 }
 
 func (t *sqliteTable) beforeUpdate() string {
-	clash := "(" + t.clash("NEW") + ") AND NOT (" + t.sameKey("t", "OLD") + ")"
+	clashes := t.clashes("NEW")
+	for i := range clashes {
+		clashes[i] += " AND NOT (" + t.sameKey("t", "OLD") + ")"
+	}
 	var columns []string
 	for _, u := range t.unique {
 		for _, part := range u {
 			columns = appendNew(columns, part.column)
 		}
 	}
-	return t.trigger("bu", "BEFORE UPDATE",
-		t.differs(columns)+" AND EXISTS (SELECT 1 FROM "+sqliteQuote(t.name)+" t WHERE "+clash+")",
-		t.unstash("U", "("+t.row("cape_stash", sqliteStashKey(len(t.key)))+") IN (SELECT "+t.columns("t", t.key)+" FROM "+sqliteQuote(t.name)+" t WHERE "+clash+")"),
-		t.stash("U", clash))
+	return t.trigger("bu", "BEFORE UPDATE", t.differs(columns)+" AND ("+t.exists(clashes)+")",
+		append([]string{t.unstashClashing("U", clashes)}, t.stash("U", clashes)...)...)
 }
 
 func (t *sqliteTable) afterInsert() string {
@@ -144,9 +143,36 @@ func (t *sqliteTable) journalStashed(op, where string) string {
 		sqliteNow, format, sqliteText(t.recorded), sqliteArray("cape_stash", sqliteStashKey(len(t.key))), t.stashed(op), where)
 }
 
-func (t *sqliteTable) stash(op, where string) string {
-	return fmt.Sprintf("INSERT INTO cape_stash (tbl, op, old, %s) SELECT %s, '%s', %s, %s FROM %s t WHERE %s",
-		strings.Join(sqliteStashKey(len(t.key)), ", "), sqliteText(t.recorded), op, t.image("t"), t.columns("t", t.key), sqliteQuote(t.name), where)
+// exists tells whether there are rows that clash. Each constraint is asked for by itself: SQLite uses no index for a
+// condition with OR and COLLATE in it.
+func (t *sqliteTable) exists(clashes []string) string {
+	parts := make([]string, len(clashes))
+	for i, clash := range clashes {
+		parts[i] = "EXISTS (SELECT 1 FROM " + sqliteQuote(t.name) + " t WHERE " + clash + ")"
+	}
+	return strings.Join(parts, " OR ")
+}
+
+// stash keeps the rows that clash, each once.
+func (t *sqliteTable) stash(op string, clashes []string) []string {
+	statements := make([]string, len(clashes))
+	for i, clash := range clashes {
+		for _, before := range clashes[:i] {
+			clash += " AND (" + before + ") IS NOT TRUE"
+		}
+		statements[i] = fmt.Sprintf("INSERT INTO cape_stash (tbl, op, old, %s) SELECT %s, '%s', %s, %s FROM %s t WHERE %s",
+			strings.Join(sqliteStashKey(len(t.key)), ", "), sqliteText(t.recorded), op, t.image("t"), t.columns("t", t.key), sqliteQuote(t.name), clash)
+	}
+	return statements
+}
+
+// unstashClashing drops what a statement that was ignored left of the rows that clash.
+func (t *sqliteTable) unstashClashing(op string, clashes []string) string {
+	rows := make([]string, len(clashes))
+	for i, clash := range clashes {
+		rows[i] = "SELECT " + t.columns("t", t.key) + " FROM " + sqliteQuote(t.name) + " t WHERE " + clash
+	}
+	return t.unstash(op, "("+t.row("cape_stash", sqliteStashKey(len(t.key)))+") IN ("+strings.Join(rows, " UNION ALL ")+")")
 }
 
 // unstash drops the rows that an operation stashed and for which where, which may be empty, holds.
@@ -191,8 +217,8 @@ func (t *sqliteTable) stashedIs(row string) string {
 	return strings.Join(parts, " AND ")
 }
 
-// clash finds rows of t that stand in the way of a new one.
-func (t *sqliteTable) clash(row string) string {
+// clashes are the conditions, one for each unique constraint, of the rows of t that stand in the way of a new one.
+func (t *sqliteTable) clashes(row string) []string {
 	var all []string
 	for _, u := range t.unique {
 		parts := make([]string, len(u))
@@ -208,7 +234,7 @@ func (t *sqliteTable) clash(row string) string {
 		}
 		all = append(all, strings.Join(parts, " AND "))
 	}
-	return strings.Join(all, " OR ")
+	return all
 }
 
 func (t *sqliteTable) sameKey(a, b string) string {
