@@ -10,6 +10,9 @@ func (p *parser) scan() error {
 	for i := range p.tokens {
 		t := &p.tokens[i]
 		var err error
+		if p.mysql() && p.is(i-1, "@") && t.kind == text {
+			err = refuse("a variable has its name in a string", "write the name without quotes")
+		}
 		if t.kind == word && !p.is(i-1, ".") {
 			err = p.keyword(i)
 		}
