@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help check test lint fuzz bench soak kill
+.PHONY: help check test lint fuzz bench bench-guard soak kill
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: ## everything that a change must pass, as CI runs it
 	.ci/run
@@ -20,6 +20,9 @@ fuzz: ## every fuzz target for FUZZTIME (30s): make fuzz FUZZTIME=10m
 
 bench: ## CapeBase beside a hand-written server
 	scripts/bench
+
+bench-guard: ## what the guard of sessions costs a query by key
+	scripts/bench-guard
 
 soak: ## writers and subscribers under load: make soak SOAK=5m SEED=1 ENGINE=sqlite
 	SOAK=$(SOAK) SEED=$(SEED) ENGINE=$(ENGINE) scripts/soak

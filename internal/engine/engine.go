@@ -158,6 +158,9 @@ type Builder struct {
 // NewBuilder begins a statement.
 func NewBuilder(d Dialect) *Builder { return &Builder{Dialect: d} }
 
+// Grow makes room for n bytes of SQL.
+func (b *Builder) Grow(n int) { b.text.Grow(n) }
+
 // Write appends SQL.
 func (b *Builder) Write(parts ...string) {
 	for _, part := range parts {

@@ -35,7 +35,15 @@ func (g *Guard) Refresh(ctx context.Context) error {
 		return fmt.Errorf("guard: read the catalogue: %w", err)
 	}
 	if before := g.known.Load(); before == nil || !reflect.DeepEqual(before.names, n) {
-		g.known.Store(newKnown(n)) // and with it no statement that was analyzed before
+		for i := range n.tables {
+		t := &n.tables[i]
+		t.quoted = g.dialect.Quote(t.schema) + "." + g.dialect.Quote(t.name)
+		t.shadow = g.dialect.Quote(t.name) + " AS "
+		if !n.mysql() {
+			t.shadow += "NOT MATERIALIZED "
+		}
+	}
+	g.known.Store(newKnown(n)) // and with it no statement that was analyzed before
 	}
 	return nil
 }

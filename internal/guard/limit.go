@@ -17,7 +17,8 @@ func (g *Guard) Limit(ctx context.Context, query string, args []driver.NamedValu
 	if _, privileged := caller.Privilege(ctx); privileged || caller.Internal(ctx) {
 		return sqldriver.Guarded{Query: query, Args: args}, nil
 	}
-	st, err := g.known.Load().statement(query)
+	known := g.known.Load()
+	st, err := known.statement(query)
 	if err != nil {
 		return sqldriver.Guarded{}, err
 	}
@@ -36,7 +37,7 @@ func (g *Guard) Limit(ctx context.Context, query string, args []driver.NamedValu
 		limited.Kind = sqldriver.Unsaid
 		return limited, nil
 	}
-	f := folded{guard: g, caller: predicate.Caller{ID: id.ID, Roles: id.Roles, Claims: id.Claims}, action: actionOf(ctx)}
+	f := folded{guard: g, names: known.names, caller: predicate.Caller{ID: id.ID, Roles: id.Roles, Claims: id.Claims}, action: actionOf(ctx)}
 	if limited.Query, limited.Args, err = f.rewrite(st, args); err != nil {
 		return sqldriver.Guarded{}, err
 	}
@@ -52,16 +53,26 @@ func (g *Guard) Limit(ctx context.Context, query string, args []driver.NamedValu
 // folded answers what one caller may do. Each rule is folded when it is first asked for.
 type folded struct {
 	guard  *Guard
+	names  *names
 	caller predicate.Caller
+	reads  []*predicate.Expr // by table
 	action policy.Action // that a write is limited to, beside reading
 }
 
-func (f *folded) read(table int) *predicate.Expr { return f.fold(f.guard.tables[table].Rules.Read) }
+func (f *folded) read(table int) *predicate.Expr {
+	if f.reads == nil {
+		f.reads = make([]*predicate.Expr, len(f.guard.tables))
+	}
+	if f.reads[table] == nil {
+		f.reads[table] = f.fold(f.guard.tables[table].Rules.Read)
+	}
+	return f.reads[table]
+}
 
 // write is what an UPDATE or DELETE may touch: what cannot be read does not exist.
 func (f *folded) write(l *limit) *predicate.Expr {
 	rules := &f.guard.tables[l.table].Rules
-	read := f.fold(rules.Read)
+	read := f.read(l.table)
 	switch f.action & (policy.Update | policy.Delete) {
 	case policy.Update:
 		return predicate.Fold(predicate.All(read, f.fold(rules.Update)), f.caller)

@@ -20,6 +20,8 @@ type tableName struct {
 	schema, name string
 	qualified    bool // its model names the schema
 	plain        bool // the name alone means this table
+	// quoted is the name with its schema, and shadow what an expression that takes its place begins with.
+	quoted, shadow string
 }
 
 // derived is what shows rows of published tables under another name.

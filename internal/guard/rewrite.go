@@ -43,7 +43,9 @@ func (f *folded) rewrite(st *statement, args []driver.NamedValue) (string, []dri
 	for _, c := range st.cuts {
 		r.edits = append(r.edits, edit{span: c, write: func(*engine.Builder) {}})
 	}
-	slices.SortStableFunc(r.edits, func(a, b edit) int { return cmp.Or(a.start-b.start, a.order-b.order) })
+	if len(r.edits) > 1 {
+		slices.SortStableFunc(r.edits, func(a, b edit) int { return cmp.Or(a.start-b.start, a.order-b.order) })
+	}
 	switch f.guard.dialect.Name() {
 	case "postgres":
 		return r.numbered(args)
@@ -59,26 +61,20 @@ func (r *rewriter) add(at, order int, write func(b *engine.Builder)) {
 
 // head shadows tables with expressions of their names.
 func (r *rewriter) head(h *head) {
-	var limited []int
-	for _, table := range h.tables {
-		if !always(r.read(table)) || r.guard.tables[table].Model.Table.Schema != "" {
-			limited = append(limited, table)
-		}
-	}
-	if len(limited) == 0 {
+	if !slices.ContainsFunc(h.tables, r.shadows) {
 		return
 	}
 	r.add(h.at, 0, func(b *engine.Builder) {
+		between := "WITH "
 		if h.merge {
-			b.Write(" ")
-		} else {
-			b.Write("WITH ")
+			between = " "
 		}
-		for i, table := range limited {
-			if i > 0 {
-				b.Write(", ")
+		for _, table := range h.tables {
+			if r.shadows(table) {
+				b.Write(between, r.names.tables[table].shadow)
+				r.rows(b, table, h.lock)
+				between = ", "
 			}
-			r.shadow(b, table, h.lock)
 		}
 		if h.merge {
 			b.Write(",")
@@ -88,27 +84,18 @@ func (r *rewriter) head(h *head) {
 	})
 }
 
+// shadows tells whether a table has to be shadowed.
+func (r *rewriter) shadows(table int) bool {
+	return !always(r.read(table)) || r.names.tables[table].qualified
+}
+
 // always tells whether a folded rule allows everything.
 func always(e *predicate.Expr) bool { return e.Op == predicate.True }
 
-func (r *rewriter) shadow(b *engine.Builder, table int, lock string) {
-	b.Quote(r.guard.tables[table].Model.Table.Name)
-	b.Write(" AS ")
-	if r.guard.dialect.Name() != "mysql" {
-		b.Write("NOT MATERIALIZED ")
-	}
-	r.rows(b, table, lock)
-}
-
 // rows writes a subquery of a table's rows that the caller may read.
 func (r *rewriter) rows(b *engine.Builder, table int, lock string) {
-	t := &r.guard.tables[table].Model.Table
-	b.Write("(SELECT * FROM ")
-	b.Quote(r.guard.known.Load().tables[table].schema)
-	b.Write(".")
-	b.Quote(t.Name)
-	b.Write(" WHERE ")
-	engine.Where(b, t, r.read(table))
+	b.Write("(SELECT * FROM ", r.names.tables[table].quoted, " WHERE ")
+	engine.Where(b, &r.guard.tables[table].Model.Table, r.read(table))
 	b.Write(lock, ")")
 }
 
@@ -192,11 +179,10 @@ func (r *rewriter) positional(args []driver.NamedValue) (string, []driver.NamedV
 // renumbered is for SQLite: every placeholder gets the number that SQLite would have given it, and those of rules
 // come behind.
 func (r *rewriter) renumbered(args []driver.NamedValue) (string, []driver.NamedValue, error) {
-	numbers, names, err := r.st.numbers()
-	if err != nil {
-		return "", nil, err
+	if r.st.misnumbered != nil {
+		return "", nil, r.st.misnumbered
 	}
-	own, err := ordinals(args, names)
+	own, err := ordinals(args, r.st.arguments)
 	if err != nil {
 		return "", nil, err
 	}
@@ -206,7 +192,7 @@ func (r *rewriter) renumbered(args []driver.NamedValue) (string, []driver.NamedV
 	r.apply(b, func(b *engine.Builder, from, to int) {
 		for ; hole < len(r.st.holes) && r.st.holes[hole].start < to; hole++ {
 			h := r.st.holes[hole]
-			b.Write(r.st.query[from:h.start], "?", strconv.Itoa(numbers[hole]))
+			b.Write(r.st.query[from:h.start], "?", strconv.Itoa(r.st.numbers[hole]))
 			from = h.end
 		}
 		b.Write(r.st.query[from:to])
@@ -216,6 +202,7 @@ func (r *rewriter) renumbered(args []driver.NamedValue) (string, []driver.NamedV
 
 // apply writes the statement with its edits.
 func (r *rewriter) apply(b *engine.Builder, pass func(b *engine.Builder, from, to int)) {
+	b.Grow(len(r.st.query) + len(r.edits)*200)
 	at := 0
 	for _, e := range r.edits {
 		if e.start < at {
@@ -232,7 +219,7 @@ func (r *rewriter) apply(b *engine.Builder, pass func(b *engine.Builder, from, t
 const maxParameter = 32_766
 
 // numbers returns the number of each of SQLite's placeholders, and by number the names.
-func (st *statement) numbers() (numbers []int, names []string, err error) {
+func (st *statement) number() (numbers []int, names []string, err error) {
 	known := map[string]int{}
 	for _, h := range st.holes {
 		form := st.query[h.start:h.end]

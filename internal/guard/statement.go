@@ -16,7 +16,12 @@ type statement struct {
 	spots  []spot
 	cuts   []span
 	holes  []token // placeholders
-	locks  bool    // it locks rows
+	// numbers are those of SQLite's placeholders, arguments the names that these have by number, and misnumbered what is
+	// wrong with them.
+	numbers     []int
+	arguments   []string
+	misnumbered error
+	locks       bool // it locks rows
 	// targets are the published tables that it writes itself.
 	targets []int
 	// opaque is set where it calls a function that may change any table.
@@ -83,6 +88,9 @@ func (n *names) parse(query string) (*statement, error) {
 	}
 	if err := p.statement(); err != nil {
 		return nil, err
+	}
+	if p.sqlite() {
+		p.st.numbers, p.st.arguments, p.st.misnumbered = p.st.number()
 	}
 	return p.st, nil
 }
