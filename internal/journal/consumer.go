@@ -231,15 +231,15 @@ type shift struct {
 
 // verify compares the position with the journal, which may have been pruned, or be another one.
 func (s *shift) verify() error {
-	state, floor, err := s.journal.stateOf(s.waiting, s.lease.state.Mark)
+	state, floor, err := s.journal.stateOf(s.waiting, s.lease.now().Mark)
 	switch {
 	case err != nil:
 		return err
 	case state != OK:
 		err = s.lost(floor)
 	case s.gap:
-		s.log.WarnContext(s.waiting, "journal: it was replaced; a consumer gets a gap and goes on from its position", "position", s.lease.state.Position)
-		err = s.one(gapAt(s.lease.state.Mark))
+		s.log.WarnContext(s.waiting, "journal: it was replaced; a consumer gets a gap and goes on from its position", "position", s.lease.now().Position)
+		err = s.one(gapAt(s.lease.now().Mark))
 	}
 	if err == nil && s.waiting.Err() == nil {
 		s.gap = false
@@ -255,13 +255,13 @@ func gapAt(m Mark) *Entry {
 // lost hands on a gap, and goes on from the floor.
 func (s *shift) lost(floor Mark) error {
 	s.log.ErrorContext(s.waiting, "journal: entries that a consumer had not handled yet are gone; it gets a gap and goes on with the oldest that is there",
-		"position", s.lease.state.Position, "floor", floor.Position, "error", ErrPruned)
+		"position", s.lease.now().Position, "floor", floor.Position, "error", ErrPruned)
 	return s.one(gapAt(floor))
 }
 
 func (s *shift) serve() error {
 	for {
-		entries, err := s.next(s.waiting, s.lease.state.Position)
+		entries, err := s.next(s.waiting, s.lease.now().Position)
 		switch {
 		case s.waiting.Err() != nil:
 			return nil
@@ -336,14 +336,15 @@ func (s *shift) one(e *Entry) error {
 
 // failed counts a try, and waits for the next one or sets the entry aside.
 func (s *shift) failed(e *Entry, fault error) (done bool, err error) {
-	tries := s.lease.state.tries + 1
+	state := s.lease.now()
+	tries := state.tries + 1
 	if tries >= int64(s.options.Tries) {
 		s.log.ErrorContext(s.waiting, "journal: a consumer failed too often with an entry, which is set aside", "position", e.Position, "error", fault, "tries", tries)
 		return true, s.setAside(e, tries, fault)
 	}
 	wait := retryPause(tries)
 	s.log.WarnContext(s.waiting, "journal: a consumer failed with an entry", "position", e.Position, "error", fault, "tries", tries, "after", wait)
-	s.lease.move(consumerState{s.lease.state.Mark, tries})
+	s.lease.move(consumerState{state.Mark, tries})
 	if err := s.lease.keep(s.waiting, nil); err != nil {
 		return false, err
 	}

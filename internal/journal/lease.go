@@ -107,6 +107,13 @@ func (l *lease) move(to consumerState) {
 	l.state, l.dirty = to, true
 }
 
+// now is the state.
+func (l *lease) now() consumerState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state
+}
+
 // age is the time since the lease was last extended; dirty tells whether there is something to write.
 func (l *lease) age() (age time.Duration, dirty bool) {
 	l.mu.Lock()
