@@ -34,8 +34,7 @@ func (g *Guard) Refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("guard: read the catalogue: %w", err)
 	}
-	if before := g.known.Load(); before == nil || !reflect.DeepEqual(before.names, n) {
-		for i := range n.tables {
+	for i := range n.tables {
 		t := &n.tables[i]
 		t.quoted = g.dialect.Quote(t.schema) + "." + g.dialect.Quote(t.name)
 		t.shadow = g.dialect.Quote(t.name) + " AS "
@@ -43,7 +42,8 @@ func (g *Guard) Refresh(ctx context.Context) error {
 			t.shadow += "NOT MATERIALIZED "
 		}
 	}
-	g.known.Store(newKnown(n)) // and with it no statement that was analyzed before
+	if before := g.known.Load(); before == nil || !reflect.DeepEqual(before.names, n) {
+		g.known.Store(newKnown(n)) // and with it no statement that was analyzed before
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ type folded struct {
 	names  *names
 	caller predicate.Caller
 	reads  []*predicate.Expr // by table
-	action policy.Action // that a write is limited to, beside reading
+	action policy.Action     // that a write is limited to, beside reading
 }
 
 func (f *folded) read(table int) *predicate.Expr {
