@@ -134,6 +134,11 @@ func (c *connection) exec(ctx context.Context, m manner, query string, args []dr
 }
 
 func (c *connection) execPrepared(ctx context.Context, s *statement, args []driver.NamedValue) (driver.Result, error) {
+	if c.db.drains {
+		if known := c.db.lexicon.inspect(s.query); known.class == reading || known.returns {
+			return c.drain(ctx, s, args)
+		}
+	}
 	args, err := c.arguments(s.driver, args)
 	if err != nil {
 		return nil, err
@@ -142,6 +147,25 @@ func (c *connection) execPrepared(ctx context.Context, s *statement, args []driv
 		return e.ExecContext(ctx, args)
 	}
 	return nil, fmt.Errorf("%T has no ExecContext", s.driver)
+}
+
+// drain runs a statement that returns rows, and counts them. MariaDB leaves the columns' descriptions out of what it
+// answers to a prepared statement that it has described before, and the driver's Exec waits for them in vain.
+func (c *connection) drain(ctx context.Context, s *statement, args []driver.NamedValue) (_ driver.Result, err error) {
+	rows, err := c.queryPrepared(ctx, s, args)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	row := make([]driver.Value, len(rows.Columns()))
+	for n := int64(0); ; n++ {
+		if err := rows.Next(row); err != nil {
+			if errors.Is(err, io.EOF) {
+				return driver.RowsAffected(n), nil
+			}
+			return nil, err
+		}
+	}
 }
 
 // asText tells whether the driver is given the text before a prepared statement is tried.

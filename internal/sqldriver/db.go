@@ -128,7 +128,9 @@ type DB struct {
 	// textTimes is set where times are stored as text.
 	textTimes bool
 	// aborts is set where a transaction is of no use after a statement failed, but for going back to a savepoint.
-	aborts   bool
+	aborts bool
+	// drains is set where the driver's Exec of a prepared statement must not be given one that returns rows.
+	drains   bool
 	lexicon  lexicon
 	prepared known
 	close    func() error
@@ -147,6 +149,7 @@ func Open(b *engine.Backend, o Options) (*DB, error) {
 	}
 	db := &DB{backend: b, options: o, lexicon: lexiconOf(b.Dialect.Name())}
 	db.aborts = b.Dialect.Name() == "postgres"
+	db.drains = b.Dialect.Name() == "mysql"
 	_, db.textTimes = b.Dialect.Bind(predicate.TimeValue(time.Unix(0, 0))).(string)
 	var err error
 	if db.writer, err = newPool(db, b.Writer, b.Writers); err != nil {

@@ -29,6 +29,7 @@ type text struct {
 	control control
 	star    bool // it returns all columns of something
 	many    bool // it is several statements
+	returns bool // it has the word RETURNING
 }
 
 // lexicon is how a database's texts differ from standard SQL.
@@ -223,6 +224,8 @@ func (r *reader) word(word, rest string) {
 		if r.leading == "ROLLBACK" && (r.previous == "ROLLBACK" || r.previous == "WORK" || r.previous == "TRANSACTION") {
 			r.wholes, r.savepoints = r.wholes-1, true
 		}
+	case "RETURNING":
+		r.returns = true
 	case "AUTOCOMMIT":
 		if r.leading == "SET" {
 			r.wholes++

@@ -34,7 +34,7 @@ func TestInspect(t *testing.T) {
 		{anywhere, "SELECT a FROM t FOR UPDATE", text{class: changing}},
 		{anywhere, "SELECT a INTO b FROM t", text{class: changing}},
 		{anywhere, "WITH x AS (SELECT 1) INSERT INTO t SELECT 1 FROM x", text{class: changing}},
-		{anywhere, "WITH x AS (DELETE FROM t RETURNING *) SELECT a FROM x", text{class: changing, star: true}},
+		{anywhere, "WITH x AS (DELETE FROM t RETURNING *) SELECT a FROM x", text{class: changing, star: true, returns: true}},
 		{anywhere, "SELECT 1; DELETE FROM t", text{class: changing, many: true}},
 		{anywhere, "SELECT 1; SELECT 2", text{class: changing, many: true}},
 		{anywhere, "insert into t values (1)", text{class: changing}},
