@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
 
 	"github.com/capebase/capebase"
 	"github.com/capebase/capebase/auth"
@@ -51,17 +52,26 @@ func New[U any, P interface {
 		user: func(u *U) *User { return P(u).account() },
 	}
 	err := cfg.validate()
+	if err != nil {
+		a.config.Path = standardPath // Start fails; until then the routes need some path
+	}
+	if err == nil && a.user(new(U)) == nil {
+		err = fmt.Errorf("accounts: %T embeds *accounts.User: embed accounts.User", *new(U))
+	}
 	if err == nil {
 		a.hasher, err = newHasher(cfg.Hash)
 	}
-	a.publish()
-	a.routes()
 	c.OnStart(func(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if cfg.Mailer == Mailer(logMailer{cfg.Logger}) {
+			cfg.Logger.WarnContext(ctx, "accounts.Config has no Mailer: mails are written to the log, with the tokens in them")
+		}
 		return a.firstAdmin(ctx)
 	})
+	a.publish()
+	a.routes()
 	c.Run(a.sendMails)
 	c.Run(a.sweep)
 	return a
@@ -72,7 +82,9 @@ func (a *Accounts[U]) publish() {
 	admin := policy.Role(a.config.AdminRole)
 	a.Users = capebase.Publish[U](a.cape, capebase.Path(a.config.Path+"/users"),
 		capebase.Only(capebase.List|capebase.Get|capebase.Update|capebase.Delete|capebase.Subscribe))
-	a.Users.Allow(policy.Read|policy.Update, policy.Owner(&a.user(a.Users.Fields).ID))
+	if u := a.user(a.Users.Fields); u != nil {
+		a.Users.Allow(policy.Read|policy.Update, policy.Owner(&u.ID))
+	}
 	a.Users.Allow(policy.Read|policy.Update|policy.Delete, admin)
 
 	routes := capebase.Only(capebase.List | capebase.Get | capebase.Delete | capebase.Subscribe)
@@ -83,14 +95,22 @@ func (a *Accounts[U]) publish() {
 	capebase.Publish[ticket](a.cape, capebase.Private())
 	capebase.Publish[counter](a.cape, capebase.Private())
 
-	a.Sessions.OnChange(func(_ context.Context, c capebase.Change[Session]) { a.recheck(c.Event, c.Row.ID, "") })
+	a.Sessions.OnChange(func(_ context.Context, c capebase.Change[Session]) {
+		if c.Event != capebase.Updated || c.Row.ExpiresAt.Before(c.Before.ExpiresAt) || c.Row.UserID != c.Before.UserID {
+			a.recheck(c.Event, c.Row.ID, "")
+		}
+	})
 	a.Keys.OnChange(func(_ context.Context, c capebase.Change[Key]) { a.recheck(c.Event, c.Row.ID, "") })
 	a.Users.OnChange(func(_ context.Context, c capebase.Change[U]) {
-		if c.Before != nil && c.Event == capebase.Updated && slices.Equal(a.user(c.Before).Roles, a.user(&c.Row).Roles) {
-			return
+		if c.Event != capebase.Updated || !sameIdentity(a.user(c.Before), a.user(&c.Row)) {
+			a.recheck(c.Event, "", a.user(&c.Row).ID)
 		}
-		a.recheck(c.Event, "", a.user(&c.Row).ID)
 	})
+}
+
+// sameIdentity tells whether a change of a user is nothing to rules.
+func sameIdentity(before, after *User) bool {
+	return slices.Equal(before.Roles, after.Roles) && before.Email == after.Email && before.EmailVerified == after.EmailVerified
 }
 
 // recheck asks again who is behind the open streams of a session, key or user, in whichever process the change was made.
@@ -98,7 +118,7 @@ func (a *Accounts[U]) recheck(event capebase.Event, session, user string) {
 	switch {
 	case event == capebase.Reset:
 		a.cape.Recheck(func(auth.Identity) bool { return true })
-	case session != "" && event == capebase.Deleted:
+	case session != "" && event != capebase.Inserted:
 		a.cape.Recheck(func(id auth.Identity) bool { return id.Session == session })
 	case user != "" && event != capebase.Inserted:
 		a.cape.Recheck(func(id auth.Identity) bool { return id.ID == user })
@@ -107,14 +127,39 @@ func (a *Accounts[U]) recheck(event capebase.Event, session, user string) {
 
 // privileged returns a GORM session for work of accounts' own.
 func (a *Accounts[U]) privileged(ctx context.Context, reason string) *gorm.DB {
-	return a.cape.DB(auth.Privileged(ctx, "accounts: "+reason))
+	db := a.cape.DB(auth.Privileged(ctx, "accounts: "+reason))
+	return db.Session(&gorm.Session{Logger: patient{db.Logger}})
 }
 
-// transaction runs fn in a transaction for work of accounts' own.
+// A transaction that met another one's locks is tried again, within a time in which a client still waits.
+const (
+	tries    = 5
+	tryUntil = 2 * time.Second
+)
+
+// transaction runs fn in a transaction for work of accounts' own, and again where another one stood in its way.
 func (a *Accounts[U]) transaction(ctx context.Context, reason string, fn func(db *gorm.DB) error) error {
-	return a.cape.Transaction(auth.Privileged(ctx, "accounts: "+reason), func(ctx context.Context) error {
-		return fn(a.cape.DB(ctx))
-	})
+	began := time.Now()
+	for try := 1; ; try++ {
+		err := a.cape.Transaction(auth.Privileged(ctx, "accounts: "+reason), func(ctx context.Context) error {
+			return fn(a.privileged(ctx, reason))
+		})
+		if !errors.Is(err, errBusy) || try == tries || time.Since(began) > tryUntil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// patient is a logger that leaves out what is no mistake: what is tried again, and what nobody waits for any more. What is
+// given up is an error of the request.
+type patient struct{ logger.Interface }
+
+// Trace implements logger.Interface.
+func (p patient) Trace(ctx context.Context, begin time.Time, sql func() (string, int64), err error) {
+	if errors.Is(err, errBusy) || ctx.Err() != nil {
+		err = nil
+	}
+	p.Interface.Trace(ctx, begin, sql, err)
 }
 
 // find returns the one row that the condition names, and false when there is none.
@@ -137,8 +182,14 @@ func (a *Accounts[U]) firstAdmin(ctx context.Context) error {
 		return fmt.Errorf("accounts: %s is no e-mail address", adminEmail)
 	}
 	db := a.privileged(ctx, "first admin")
-	if _, found, err := find[U](db, "email = ?", email); err != nil || found {
+	switch row, found, err := find[U](db, "email = ?", email); {
+	case err != nil:
 		return err
+	case found:
+		if !slices.Contains(a.user(&row).Roles, a.config.AdminRole) {
+			a.config.Logger.WarnContext(ctx, "the account that "+adminEmail+" names is there already, and is no admin")
+		}
+		return nil
 	}
 	if err := a.acceptable(password, email); err != nil {
 		return fmt.Errorf("accounts: %s is not acceptable: %w", adminPassword, err)
@@ -147,12 +198,8 @@ func (a *Accounts[U]) firstAdmin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var u U
-	*a.user(&u) = User{ID: newID(), Email: email, EmailVerified: true, Roles: []string{a.config.AdminRole}, PasswordHash: hash, CreatedAt: a.now()}
-	err = db.Create(&u).Error
-	if errors.Is(err, capebase.ErrConflict) {
-		return nil // another process was first
-	}
+	// Another process may be first.
+	_, err = a.insert(db, User{ID: newID(), Email: email, EmailVerified: true, Roles: []string{a.config.AdminRole}, PasswordHash: hash, CreatedAt: a.now()})
 	return err
 }
 
@@ -201,7 +248,8 @@ func (a *Accounts[U]) remove(ctx context.Context, model any, query string, args 
 		}
 		if len(ids) > 0 {
 			row := reflect.New(reflect.TypeOf(model).Elem()).Interface()
-			if err := a.privileged(ctx, "clean up").Where("id IN ?", ids).Delete(row).Error; err != nil {
+			// A counter may count again meanwhile.
+			if err := a.privileged(ctx, "clean up").Where("id IN ?", ids).Where(query, args...).Delete(row).Error; err != nil {
 				return err
 			}
 		}
@@ -211,6 +259,9 @@ func (a *Accounts[U]) remove(ctx context.Context, model any, query string, args 
 	}
 	return ctx.Err()
 }
+
+// errBusy is the error of a transaction that met another one's locks.
+var errBusy error = &capebase.Error{Status: http.StatusServiceUnavailable, Code: "unavailable"}
 
 // problem makes an error of a route.
 func problem(status int, code, detail string) error {

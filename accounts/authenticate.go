@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,9 +24,14 @@ const (
 // Authenticate implements auth.Authenticator: it knows session cookies, and bearer tokens of sessions and API keys. Other
 // bearer tokens are none of its own.
 func (a *Accounts[U]) Authenticate(r *http.Request) (auth.Identity, error) {
-	if a.public(r) {
-		return auth.Identity{}, nil // whoever signs in may bring the cookie of a session that has ended
+	id, err := a.authenticate(r)
+	if errors.Is(err, auth.ErrUnauthenticated) && a.public(r) {
+		return auth.Identity{}, nil // whoever signs in or out may bring the cookie of a session that has ended
 	}
+	return id, err
+}
+
+func (a *Accounts[U]) authenticate(r *http.Request) (auth.Identity, error) {
 	if token, ok := auth.Bearer(r); ok {
 		switch {
 		case strings.HasPrefix(token, sessionPrefix):
@@ -36,8 +42,8 @@ func (a *Accounts[U]) Authenticate(r *http.Request) (auth.Identity, error) {
 		return auth.Identity{}, nil
 	}
 	cookie, err := r.Cookie(a.config.Cookie)
-	if err != nil || cookie.Value == "" {
-		return auth.Identity{}, nil
+	if err != nil || !strings.HasPrefix(cookie.Value, sessionPrefix) {
+		return auth.Identity{}, nil // a cookie of this name may be another program's
 	}
 	return a.bySession(r.Context(), cookie.Value)
 }
@@ -47,11 +53,10 @@ func (a *Accounts[U]) public(r *http.Request) bool {
 	if r.Method != http.MethodPost {
 		return false
 	}
-	i := strings.LastIndexByte(r.URL.Path, '/')
-	if i < 0 || !strings.HasSuffix(r.URL.Path[:i], a.config.Path) {
-		return false
-	}
-	return slices.Contains([]string{"register", "login", "verify", "forgot", "reset"}, r.URL.Path[i+1:])
+	// What stands before it is the configuration's BasePath.
+	return slices.ContainsFunc([]string{"/register", "/login", "/logout", "/verify", "/forgot", "/reset", "/email/confirm"}, func(path string) bool {
+		return strings.HasSuffix(r.URL.Path, a.config.Path+path)
+	})
 }
 
 func (a *Accounts[U]) bySession(ctx context.Context, token string) (auth.Identity, error) {
@@ -74,8 +79,10 @@ func (a *Accounts[U]) bySession(ctx context.Context, token string) (auth.Identit
 		return auth.Identity{}, auth.ErrUnauthenticated
 	}
 	if now.Sub(s.SeenAt) >= min(seenEvery, a.config.Idle/100) {
+		seen := s.SeenAt
 		s.ExpiresAt = earlier(now.Add(a.config.Idle), s.EndsAt)
-		err := db.Model(&Session{}).Where("id = ?", s.ID).Updates(map[string]any{"seen_at": now, "expires_at": s.ExpiresAt}).Error
+		// One of many requests at a time is enough to say so.
+		err := db.Model(&Session{}).Where("id = ? AND seen_at = ?", s.ID, seen).Updates(map[string]any{"seen_at": now, "expires_at": s.ExpiresAt}).Error
 		if err != nil {
 			a.config.Logger.WarnContext(ctx, "a session could not be prolonged", "error", err)
 		}

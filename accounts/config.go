@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"path"
 	"runtime"
 	"strings"
 	"time"
@@ -31,7 +32,7 @@ type Config struct {
 	VerifyLifetime time.Duration // of the token in a mail that confirms an address; default 48 hours
 	ResetLifetime  time.Duration // of the token in a mail that resets a password; default 1 hour
 
-	MinPassword int // code points; default 10, at least 8
+	MinPassword int // code points; default 12, at least 8
 	MaxPassword int // code points; default 128
 	Hash        Hash
 
@@ -52,13 +53,15 @@ type Hash struct {
 	Wait       time.Duration // default 10 seconds
 }
 
+const standardPath = "/auth"
+
 func (c Config) withDefaults() Config {
 	text := func(s *string, standard string) {
 		if *s == "" {
 			*s = standard
 		}
 	}
-	text(&c.Path, "/auth")
+	text(&c.Path, standardPath)
 	text(&c.AdminRole, "admin")
 	if c.Insecure {
 		text(&c.Cookie, "session")
@@ -79,7 +82,7 @@ func (c Config) withDefaults() Config {
 		value    *int
 		standard int
 	}{
-		{&c.MinPassword, 10}, {&c.MaxPassword, 128}, {&c.AccountFailures, 10}, {&c.AddressFailures, 50},
+		{&c.MinPassword, 12}, {&c.MaxPassword, 128}, {&c.AccountFailures, 10}, {&c.AddressFailures, 50},
 		{&c.Hash.Concurrent, runtime.GOMAXPROCS(0)},
 	} {
 		if *n.value == 0 {
@@ -115,7 +118,7 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("accounts.Config."+format, args...))
 		}
 	}
-	wrong(!strings.HasPrefix(c.Path, "/") || strings.HasSuffix(c.Path, "/"), "Path %q: begin it with / and end it without", c.Path)
+	wrong(!strings.HasPrefix(c.Path, "/") || path.Clean(c.Path) != c.Path || c.Path == "/" || strings.ContainsAny(c.Path, "{} ?#%"), "Path %q: begin it with / and end it without", c.Path)
 	if c.URL != "" {
 		u, err := url.Parse(c.URL)
 		wrong(err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http", "URL %q: write scheme and host, such as https://app.example.com", c.URL)

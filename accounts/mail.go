@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"time"
 )
@@ -65,10 +66,12 @@ func lifetime(d time.Duration) string {
 	return fmt.Sprintf("%d minutes", int(d.Minutes()))
 }
 
-// maxMails bounds the mails that wait to be sent, and mailWait the time that one may take.
+// maxMails bounds the mails that wait to be sent, mailWait the time that one may take, and lastMails the time that is left
+// for those that still wait when the program ends.
 const (
-	maxMails = 1000
-	mailWait = time.Minute
+	maxMails  = 1000
+	mailWait  = time.Minute
+	lastMails = 5 * time.Second
 )
 
 // mail hands a mail to the sender. The request that caused it does not wait: how long it takes would tell whether the
@@ -87,12 +90,21 @@ func (a *Accounts[U]) mail(ctx context.Context, m Mail) {
 
 // sendMails runs until ctx ends.
 func (a *Accounts[U]) sendMails(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return
 		case m := <-a.mails:
 			a.send(ctx, m)
+		}
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastMails)
+	defer cancel()
+	for last.Err() == nil {
+		select {
+		case m := <-a.mails:
+			a.send(last, m)
+		default:
+			return
 		}
 	}
 }
@@ -100,6 +112,11 @@ func (a *Accounts[U]) sendMails(ctx context.Context) {
 func (a *Accounts[U]) send(ctx context.Context, m Mail) {
 	ctx, cancel := context.WithTimeout(ctx, mailWait)
 	defer cancel()
+	defer func() {
+		if v := recover(); v != nil { // of the user's code, in a goroutine that is ours
+			a.config.Logger.ErrorContext(ctx, "sending a mail panicked", "occasion", m.Occasion, "error", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+	}()
 	message, err := a.config.Compose(m)
 	if err == nil {
 		err = a.config.Mailer.Send(ctx, message)

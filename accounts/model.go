@@ -57,8 +57,11 @@ type ticket struct {
 	Purpose   string `gorm:"size:16"`
 	TokenHash string `gorm:"uniqueIndex;size:43" cape:"secret"`
 	Email     string `gorm:"size:254"` // that the mail went to
-	CreatedAt time.Time
-	ExpiresAt time.Time `gorm:"index"`
+	// PasswordHash is of the password that was given when somebody registered with the address. Whoever has the mail
+	// confirms that password, not one that a stranger chose who registered the same address before or after.
+	PasswordHash string `gorm:"size:255" cape:"secret"`
+	CreatedAt    time.Time
+	ExpiresAt    time.Time `gorm:"index"`
 }
 
 // TableName implements schema.Tabler.

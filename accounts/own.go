@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"gorm.io/gorm"
 
@@ -49,6 +50,11 @@ func (a *Accounts[U]) password(ctx context.Context, in *passwordInput) (*done, e
 	return a.setPassword(ctx, u, in.Body.Password, auth.From(ctx).Session, nil)
 }
 
+// endSessions ends a user's sessions but one.
+func (a *Accounts[U]) endSessions(db *gorm.DB, user, keep string) error {
+	return db.Where("user_id = ? AND id <> ?", user, keep).Delete(&Session{}).Error
+}
+
 // setPassword stores a new password, ends all sessions but one, and takes back what was sent to reset the old one. also
 // runs in the same transaction.
 func (a *Accounts[U]) setPassword(ctx context.Context, u *User, password, keep string, also func(db *gorm.DB) error) (*done, error) {
@@ -64,11 +70,15 @@ func (a *Accounts[U]) setPassword(ctx context.Context, u *User, password, keep s
 		}
 		return errors.Join(
 			db.Model(new(U)).Where("id = ?", u.ID).UpdateColumn("password_hash", hash).Error,
-			db.Where("user_id = ? AND id <> ?", u.ID, keep).Delete(&Session{}).Error,
-			db.Where("user_id = ? AND purpose = ?", u.ID, resetPassword).Delete(&ticket{}).Error,
+			a.endSessions(db, u.ID, keep),
+			db.Where("user_id = ? AND purpose IN ?", u.ID, []string{resetPassword, verifyEmail}).Delete(&ticket{}).Error,
 		)
 	})
 	if err != nil {
+		return nil, err
+	}
+	// Once more, for what signed in with the old password before the commit: see stillProven.
+	if err := a.endSessions(a.privileged(ctx, "change a password"), u.ID, keep); err != nil {
 		return nil, err
 	}
 	a.mail(ctx, Mail{Occasion: Changed, To: u.Email})
@@ -142,8 +152,7 @@ func (a *Accounts[U]) revokeOthers(ctx context.Context, _ *struct{}) (*done, err
 	if err != nil {
 		return nil, err
 	}
-	err = a.privileged(ctx, "end other sessions").Where("user_id = ? AND id <> ?", id.ID, id.Session).Delete(&Session{}).Error
-	if err != nil {
+	if err := a.endSessions(a.privileged(ctx, "end other sessions"), id.ID, id.Session); err != nil {
 		return nil, err
 	}
 	return &done{}, nil
@@ -159,14 +168,18 @@ type keyInput struct {
 }
 
 type keyOutput struct {
-	Body struct {
+	CacheControl string `header:"Cache-Control"`
+	Body         struct {
 		ID  string `json:"id"`
 		Key string `json:"key" doc:"For the header Authorization: Bearer. It is shown this once."`
 	}
 }
 
-// maxKeys bounds the keys of a user.
-const maxKeys = 100
+// maxKeys bounds the keys of a user, and maxKeyYears their lives.
+const (
+	maxKeys     = 100
+	maxKeyYears = 100
+)
 
 // createKey makes an API key.
 func (a *Accounts[U]) createKey(ctx context.Context, in *keyInput) (*keyOutput, error) {
@@ -179,8 +192,11 @@ func (a *Accounts[U]) createKey(ctx context.Context, in *keyInput) (*keyOutput, 
 			return nil, invalid("body.roles", "expected roles that you have")
 		}
 	}
-	if at := in.Body.ExpiresAt; at != nil && !at.After(a.now()) {
-		return nil, invalid("body.expires_at", "expected a time to come")
+	if at := in.Body.ExpiresAt; at != nil && (!at.After(a.now()) || at.After(a.now().AddDate(maxKeyYears, 0, 0))) {
+		return nil, invalid("body.expires_at", "expected a time within the next 100 years")
+	}
+	if strings.ContainsFunc(in.Body.Name, func(r rune) bool { return r == 0 || r == utf8.RuneError }) {
+		return nil, invalid("body.name", "expected text")
 	}
 	var present int64
 	db := a.privileged(ctx, "make a key")
@@ -198,7 +214,7 @@ func (a *Accounts[U]) createKey(ctx context.Context, in *keyInput) (*keyOutput, 
 	if err := db.Create(&k).Error; err != nil {
 		return nil, err
 	}
-	out := &keyOutput{}
+	out := &keyOutput{CacheControl: noStore}
 	out.Body.ID, out.Body.Key = k.ID, secret
 	return out, nil
 }
@@ -206,7 +222,7 @@ func (a *Accounts[U]) createKey(ctx context.Context, in *keyInput) (*keyOutput, 
 type rolesInput struct {
 	ID   string `path:"id" maxLength:"36"`
 	Body struct {
-		Roles []string `json:"roles" maxItems:"32"`
+		Roles []string `json:"roles" maxItems:"32" nullable:"false"`
 	}
 }
 
@@ -218,6 +234,10 @@ func (a *Accounts[U]) setRoles(ctx context.Context, in *rolesInput) (*done, erro
 		return nil, problem(http.StatusUnauthorized, "unauthenticated", "sign in first")
 	case !slices.Contains(id.Roles, a.config.AdminRole) || id.ReadOnly:
 		return nil, capebase.ErrPermission
+	case id.Claims[credential] == keyCredential:
+		return nil, problem(http.StatusForbidden, "permission", "this needs a session, not an API key") // a leaked key makes no admins
+	case !utf8.ValidString(in.ID) || strings.ContainsRune(in.ID, 0):
+		return nil, capebase.ErrNotFound
 	case id.ID == in.ID && !slices.Contains(in.Body.Roles, a.config.AdminRole):
 		return nil, problem(http.StatusForbidden, "permission", "the role "+a.config.AdminRole+" must be taken from you by another admin")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/alexedwards/argon2id"
@@ -88,20 +89,38 @@ func (h *hasher) matches(ctx context.Context, password, hash string) (ok, stale 
 	return ok, params.Memory != h.params.Memory || params.Iterations != h.params.Iterations || params.Parallelism != h.params.Parallelism, nil
 }
 
+// guessable tells whether a password in lower case is one of the most common ones, as it is, with digits and punctuation
+// around it, or repeated; or repeats few characters, or counts.
+func (h *hasher) guessable(password string) bool {
+	known := func(s string) bool {
+		_, found := h.common[s]
+		return found
+	}
+	word := strings.TrimFunc(password, func(r rune) bool { return !unicode.IsLetter(r) })
+	if known(password) || known(word) || strings.Contains("01234567890123456789 abcdefghijklmnopqrstuvwxyz qwertyuiopasdfghjklzxcvbnm", password) {
+		return true
+	}
+	for unit := 1; unit <= len(password)/2; unit++ {
+		if len(password)%unit == 0 && strings.Repeat(password[:unit], len(password)/unit) == password && (unit <= 4 || known(password[:unit])) {
+			return true
+		}
+	}
+	return false
+}
+
 // acceptable tells what is wrong with a new password.
 func (a *Accounts[U]) acceptable(password, email string) error {
 	name, _, _ := strings.Cut(email, "@")
 	lower := strings.ToLower(password)
-	_, known := a.hasher.common[lower]
 	switch n := utf8.RuneCountInString(password); {
-	case !utf8.ValidString(password):
-		return invalid("body.password", "expected valid UTF-8")
+	case !utf8.ValidString(password) || strings.ContainsRune(password, 0):
+		return invalid("body.password", "expected text")
 	case n < a.config.MinPassword:
 		return invalid("body.password", fmt.Sprintf("expected at least %d characters", a.config.MinPassword))
 	case n > a.config.MaxPassword:
 		return invalid("body.password", fmt.Sprintf("expected at most %d characters", a.config.MaxPassword))
-	case known:
-		return invalid("body.password", "expected a password that is not among the most common ones")
+	case a.hasher.guessable(lower):
+		return invalid("body.password", "expected a password that is not among those that are tried first")
 	case lower == email || lower == name:
 		return invalid("body.password", "expected a password that is not the e-mail address")
 	}

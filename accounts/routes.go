@@ -12,6 +12,9 @@ import (
 // done is the answer of a route that has nothing to tell.
 type done struct{}
 
+// noStore keeps an answer out of caches.
+const noStore = "no-store"
+
 // credentials is the body of what signs in.
 type credentials struct {
 	Email    string `json:"email" minLength:"3" maxLength:"254" format:"email" example:"ada@example.com"`
@@ -32,11 +35,11 @@ func (a *Accounts[U]) routes() {
 		denied, forbid  = http.StatusUnauthorized, http.StatusForbidden
 		often, conflict = http.StatusTooManyRequests, http.StatusConflict
 	)
-	huma.Register(api, post("/register", "register", "Make an account", accepted, often), a.register)
+	huma.Register(api, post("/register", "register", "Make an account; as long as it is not confirmed, this sends another mail", accepted, often), a.register)
 	huma.Register(api, post("/login", "login", "Sign in", http.StatusOK, denied, forbid, often), a.login)
 	huma.Register(api, post("/logout", "logout", "Sign out", empty, denied), a.logout)
 	huma.Register(api, post("/verify", "verify", "Confirm an e-mail address with the token of a mail", empty, often), a.verify)
-	huma.Register(api, post("/verify/resend", "resend", "Ask for the mail that confirms the address once more", accepted, denied, often), a.resend)
+	huma.Register(api, post("/verify/resend", "resend", "Ask for the mail that confirms the own address once more", accepted, denied, forbid), a.resend)
 	huma.Register(api, post("/forgot", "forgot", "Ask for a mail that resets the password", accepted, often), a.forgot)
 	huma.Register(api, post("/reset", "reset", "Choose a new password with the token of a mail; all sessions end", empty, often), a.reset)
 	huma.Register(api, post("/password", "password", "Change the password; all other sessions end", empty, denied, forbid, often), a.password)
@@ -85,7 +88,7 @@ func (a *Accounts[U]) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
 		return nil, problem(http.StatusUnauthorized, "unauthenticated", "the identity is none of these accounts")
 	}
 	user := a.user(&u)
-	out := &meOutput{}
+	out := &meOutput{CacheControl: noStore}
 	out.Body.ID, out.Body.Email, out.Body.EmailVerified, out.Body.Session, out.Body.ReadOnly = user.ID, user.Email, user.EmailVerified, id.Session, id.ReadOnly
 	out.Body.Credential, _ = id.Claims[credential].(string)
 	out.Body.Roles = append([]string{}, id.Roles...)
@@ -93,7 +96,8 @@ func (a *Accounts[U]) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
 }
 
 type meOutput struct {
-	Body struct {
+	CacheControl string `header:"Cache-Control"`
+	Body         struct {
 		ID            string   `json:"id" doc:"Of the user."`
 		Email         string   `json:"email"`
 		EmailVerified bool     `json:"email_verified"`

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
-	"github.com/capebase/capebase"
 	"github.com/capebase/capebase/auth"
 )
 
@@ -21,7 +21,7 @@ func (a *Accounts[U]) register(ctx context.Context, in *struct{ Body credentials
 	if err := a.acceptable(in.Body.Password, email); err != nil {
 		return nil, err
 	}
-	if err := a.attempt(ctx, ""); err != nil {
+	if err := a.strangers(ctx); err != nil {
 		return nil, err
 	}
 	hash, err := a.hasher.hash(ctx, in.Body.Password)
@@ -32,19 +32,20 @@ func (a *Accounts[U]) register(ctx context.Context, in *struct{ Body credentials
 	if err != nil {
 		return nil, err
 	}
-	token := newToken("")
+	m := Mail{Occasion: Verify, To: email, Token: newToken(""), Lifetime: a.config.VerifyLifetime}
 	err = a.transaction(ctx, "register", func(db *gorm.DB) error {
-		var u U
-		*a.user(&u) = User{ID: newID(), Email: email, Roles: []string{}, PasswordHash: hash, CreatedAt: a.now()}
-		if err := db.Create(&u).Error; err != nil {
+		// The statements are the same whether the address has an account or not.
+		u, err := a.insert(db, User{ID: newID(), Email: email, Roles: []string{}, PasswordHash: hash, CreatedAt: a.now()})
+		if err != nil {
 			return err
 		}
-		return db.Create(a.ticket(a.user(&u).ID, verifyEmail, token, email, a.config.VerifyLifetime)).Error
+		t := a.ticket(u.ID, verifyEmail, m.Token, email, a.config.VerifyLifetime)
+		t.PasswordHash = hash
+		if u.EmailVerified {
+			t.UserID, t.PasswordHash, m = "", "", Mail{Occasion: Registered, To: email}
+		}
+		return db.Create(t).Error
 	})
-	m := Mail{Occasion: Verify, To: email, Token: token, Lifetime: a.config.VerifyLifetime}
-	if errors.Is(err, capebase.ErrConflict) {
-		m, err = Mail{Occasion: Registered, To: email}, nil
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +53,20 @@ func (a *Accounts[U]) register(ctx context.Context, in *struct{ Body credentials
 		a.mail(ctx, m)
 	}
 	return &done{}, nil
+}
+
+// insert makes a user, unless the address has one, and returns the user that the address has then.
+func (a *Accounts[U]) insert(db *gorm.DB, u User) (*User, error) {
+	var row U
+	*a.user(&row) = u
+	if err := db.Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error; err != nil {
+		return nil, err
+	}
+	present, found, err := find[U](db, "email = ?", u.Email)
+	if err == nil && !found {
+		err = errors.New("accounts: a user that was made is not there")
+	}
+	return a.user(&present), err
 }
 
 func (a *Accounts[U]) ticket(user, purpose, token, email string, lifetime time.Duration) *ticket {
@@ -68,8 +83,9 @@ type loginInput struct {
 }
 
 type loginOutput struct {
-	SetCookie []http.Cookie `header:"Set-Cookie"`
-	Body      struct {
+	SetCookie    []http.Cookie `header:"Set-Cookie"`
+	CacheControl string        `header:"Cache-Control"`
+	Body         struct {
 		UserID    string    `json:"user_id"`
 		Session   string    `json:"session" doc:"ID of the session."`
 		Token     string    `json:"token,omitempty" doc:"For the header Authorization: Bearer; with the transport bearer only."`
@@ -77,25 +93,30 @@ type loginOutput struct {
 	}
 }
 
-// login signs in. An unknown address costs what a wrong password costs, in time and in statements.
+// errCredentials says nothing of what is wrong.
+func errCredentials() error {
+	return problem(http.StatusUnauthorized, "unauthenticated", "wrong e-mail address or password, or an address that is not confirmed yet")
+}
+
+// login signs in. An unknown address costs what a wrong password costs, in time and in statements; so does one that is
+// not confirmed, since whoever registers with somebody's address could tell otherwise whether it had an account.
 func (a *Accounts[U]) login(ctx context.Context, in *loginInput) (*loginOutput, error) {
-	wrong := problem(http.StatusUnauthorized, "unauthenticated", "wrong e-mail address or password")
 	email, err := normalEmail(in.Body.Email)
 	if err != nil {
 		return nil, err
 	}
-	u, err := a.prove(ctx, email, in.Body.Password, wrong)
+	u, err := a.prove(ctx, email, in.Body.Password, errCredentials())
 	if err != nil {
 		return nil, err
-	}
-	if !u.EmailVerified && !a.config.Unverified {
-		return nil, invalid("body.email", "expected an address that has been confirmed: open the mail that was sent to it")
 	}
 	token, s, err := a.newSession(ctx, u)
 	if err != nil {
 		return nil, err
 	}
-	out := &loginOutput{}
+	if err := a.stillProven(ctx, u, s, in.Body.Password); err != nil {
+		return nil, err
+	}
+	out := &loginOutput{CacheControl: noStore}
 	out.Body.UserID, out.Body.Session, out.Body.ExpiresAt = u.ID, s.ID, s.ExpiresAt
 	if in.Body.Transport == "bearer" {
 		out.Body.Token = token
@@ -121,26 +142,53 @@ func (a *Accounts[U]) prove(ctx context.Context, email, password string, wrong e
 	if err != nil {
 		return nil, err
 	}
-	if !ok || !found {
+	if !ok || !found || !u.EmailVerified && !a.config.Unverified {
 		return nil, wrong
 	}
 	if stale {
-		hash, err := a.hasher.hash(ctx, password)
-		if err != nil {
-			return nil, err
-		}
-		// A hash that has changed meanwhile is of a newer password.
-		err = db.Model(new(U)).Where("id = ? AND password_hash = ?", u.ID, u.PasswordHash).UpdateColumn("password_hash", hash).Error
-		if err != nil {
-			return nil, err
+		if err := a.rehash(ctx, u, password); err != nil {
+			a.config.Logger.WarnContext(ctx, "a password keeps the hash of its old cost", "error", err)
 		}
 	}
 	return u, a.succeeded(ctx, email)
 }
 
+// rehash brings a user's hash to the present cost.
+func (a *Accounts[U]) rehash(ctx context.Context, u *User, password string) error {
+	hash, err := a.hasher.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	// A hash that has changed meanwhile is of a newer password.
+	result := a.privileged(ctx, "hash a password at the present cost").Model(new(U)).
+		Where("id = ? AND password_hash = ?", u.ID, u.PasswordHash).UpdateColumn("password_hash", hash)
+	if result.Error == nil && result.RowsAffected > 0 {
+		u.PasswordHash = hash
+	}
+	return result.Error
+}
+
+// stillProven takes a new session away when the password was changed while it was being proven. Whoever changes it ends
+// the sessions once more after the commit, so that one of the two sees the other.
+func (a *Accounts[U]) stillProven(ctx context.Context, u *User, s *Session, password string) error {
+	db := a.privileged(ctx, "sign in")
+	row, found, err := find[U](db, "id = ?", u.ID)
+	present := a.user(&row).PasswordHash
+	if err == nil && found && present == u.PasswordHash {
+		return nil
+	}
+	if err == nil && found {
+		// Another sign-in may have hashed the same password anew.
+		if same, _, err := a.hasher.matches(ctx, password, present); err == nil && same {
+			return nil
+		}
+	}
+	return errors.Join(db.Where("id = ?", s.ID).Delete(&Session{}).Error, err, errCredentials())
+}
+
 // newSession makes a session for the client that the context's request comes from.
 func (a *Accounts[U]) newSession(ctx context.Context, u *User) (token string, s *Session, err error) {
-	now, request := a.now().UTC(), auth.RequestOf(ctx)
+	now, request := a.now().UTC().Truncate(time.Microsecond), auth.RequestOf(ctx)
 	token = newToken(sessionPrefix)
 	s = &Session{
 		ID: newID(), UserID: u.ID, TokenHash: hashToken(token), UserAgent: cut(request.UserAgent, maxUserAgent), CreatedAt: now, SeenAt: now,

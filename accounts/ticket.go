@@ -60,13 +60,25 @@ func (a *Accounts[U]) take(db *gorm.DB, token, purpose string) (*ticket, *U, err
 	return &t, &u, nil
 }
 
-// verify confirms the address of an account.
+// verify confirms the address of an account. The password becomes the one that was given together with the address when
+// this mail was sent: somebody else may have registered the address first, with another one, and may even be signed in.
 func (a *Accounts[U]) verify(ctx context.Context, in *tokenInput) (*done, error) {
-	err := a.use(ctx, in.Body.Token, verifyEmail, func(db *gorm.DB, t *ticket, u *U) error {
-		if a.user(u).Email != t.Email {
+	err := a.use(ctx, in.Body.Token, verifyEmail, func(db *gorm.DB, t *ticket, row *U) error {
+		u := a.user(row)
+		if u.Email != t.Email || u.EmailVerified {
 			return errToken()
 		}
-		return db.Model(new(U)).Where("id = ?", t.UserID).UpdateColumn("email_verified", true).Error
+		values := map[string]any{"email_verified": true}
+		var taken error
+		if t.PasswordHash != "" && t.PasswordHash != u.PasswordHash {
+			values["password_hash"] = t.PasswordHash
+			taken = errors.Join(a.endSessions(db, u.ID, ""), db.Where("user_id = ?", u.ID).Delete(&Key{}).Error)
+		}
+		return errors.Join(
+			taken,
+			db.Model(new(U)).Where("id = ?", u.ID).UpdateColumns(values).Error,
+			db.Where("user_id = ?", u.ID).Delete(&ticket{}).Error,
+		)
 	})
 	if err != nil {
 		return nil, err
@@ -74,16 +86,19 @@ func (a *Accounts[U]) verify(ctx context.Context, in *tokenInput) (*done, error)
 	return &done{}, nil
 }
 
-// resend sends the mail that confirms the address once more, to a caller who gives e-mail and password: before it is
-// confirmed there may be no session.
-func (a *Accounts[U]) resend(ctx context.Context, in *struct{ Body credentials }) (*done, error) {
-	email, err := normalEmail(in.Body.Email)
+// resend sends the mail that confirms the caller's address once more. Who is not signed in registers again.
+func (a *Accounts[U]) resend(ctx context.Context, _ *struct{}) (*done, error) {
+	id, err := signedIn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	u, err := a.prove(ctx, email, in.Body.Password, problem(http.StatusUnauthorized, "unauthenticated", "wrong e-mail address or password"))
-	if err != nil || u.EmailVerified {
-		return &done{}, err
+	row, found, err := find[U](a.privileged(ctx, "own account"), "id = ?", id.ID)
+	if err != nil {
+		return nil, err
+	}
+	u := a.user(&row)
+	if !found || u.EmailVerified {
+		return &done{}, nil
 	}
 	return a.sendTicket(ctx, u.ID, verifyEmail, Mail{Occasion: Verify, To: u.Email, Lifetime: a.config.VerifyLifetime})
 }
@@ -98,7 +113,7 @@ func (a *Accounts[U]) forgot(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.attempt(ctx, ""); err != nil {
+	if err := a.strangers(ctx); err != nil {
 		return nil, err
 	}
 	row, _, err := find[U](a.privileged(ctx, "reset a password"), "email = ?", email)
@@ -117,44 +132,55 @@ type resetInput struct {
 
 // reset chooses a new password with the token of a mail. Whoever has the mail owns the address, so it is confirmed too.
 func (a *Accounts[U]) reset(ctx context.Context, in *resetInput) (*done, error) {
-	if err := a.acceptable(in.Body.Password, ""); err != nil {
-		return nil, err
-	}
 	if err := a.attempt(ctx, ""); err != nil {
 		return nil, err
 	}
-	t, found, err := find[ticket](a.privileged(ctx, "reset a password"), "token_hash = ? AND purpose = ?", hashToken(in.Body.Token), resetPassword)
+	db := a.privileged(ctx, "reset a password")
+	t, found, err := find[ticket](db, "token_hash = ? AND purpose = ? AND expires_at > ?", hashToken(in.Body.Token), resetPassword, a.now().UTC())
 	if err != nil {
 		return nil, err
 	}
-	if !found {
+	row, known, err := find[U](db, "id = ?", t.UserID)
+	if err != nil {
+		return nil, err
+	}
+	u := a.user(&row)
+	if !found || !known || u.Email != t.Email {
 		return nil, errToken()
 	}
-	row, _, err := find[U](a.privileged(ctx, "reset a password"), "id = ?", t.UserID)
-	if err != nil {
+	if err := a.acceptable(in.Body.Password, u.Email); err != nil {
 		return nil, err
 	}
-	_, err = a.setPassword(ctx, a.user(&row), in.Body.Password, "", func(db *gorm.DB) error {
-		if _, _, err := a.take(db, in.Body.Token, resetPassword); err != nil {
+	_, err = a.setPassword(ctx, u, in.Body.Password, "", func(db *gorm.DB) error {
+		if _, row, err := a.take(db, in.Body.Token, resetPassword); err != nil {
 			return err
+		} else if a.user(row).Email != u.Email {
+			return errToken()
 		}
-		return db.Model(new(U)).Where("id = ?", t.UserID).UpdateColumn("email_verified", true).Error
+		return db.Model(new(U)).Where("id = ?", u.ID).UpdateColumn("email_verified", true).Error
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &done{}, a.succeeded(ctx, a.user(&row).Email)
+	return &done{}, a.succeeded(ctx, u.Email)
 }
 
 // confirmEmail makes a new address that of the account, with the token that was mailed there.
 func (a *Accounts[U]) confirmEmail(ctx context.Context, in *tokenInput) (*done, error) {
+	taken := problem(http.StatusConflict, "conflict", "the address has an account of its own")
 	var old string
 	err := a.use(ctx, in.Body.Token, changeEmail, func(db *gorm.DB, t *ticket, u *U) error {
 		old = a.user(u).Email
-		return db.Model(new(U)).Where("id = ?", t.UserID).UpdateColumns(map[string]any{"email": t.Email, "email_verified": true}).Error
+		if _, found, err := find[U](db, "email = ? AND id <> ?", t.Email, t.UserID); err != nil || found {
+			return errors.Join(err, taken)
+		}
+		return errors.Join(
+			db.Model(new(U)).Where("id = ?", t.UserID).UpdateColumns(map[string]any{"email": t.Email, "email_verified": true}).Error,
+			db.Where("user_id = ?", t.UserID).Delete(&ticket{}).Error, // what went to the old address
+		)
 	})
 	if errors.Is(err, capebase.ErrConflict) {
-		return nil, problem(http.StatusConflict, "conflict", "the address has an account of its own")
+		return nil, taken
 	}
 	if err != nil {
 		return nil, err
