@@ -28,19 +28,15 @@ func owned(t testing.TB, target dbtest.Target, rows int) *bed {
 // fill inserts rows of 100 owners, and a tenth as many lists.
 func (b *bed) fill(rows int) {
 	b.t.Helper()
-	numbers := fmt.Sprintf("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) ", rows)
-	user, rank := "'user ' || (i % 100)", b.dialect.Quote("rank")
-	insert := func(into, what string) { b.exec("INSERT INTO " + into + " " + numbers + what) }
-	switch b.dialect.Name() {
-	case "mysql":
+	const digit = "(SELECT 0 AS d UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5 UNION SELECT 6 UNION SELECT 7 UNION SELECT 8 UNION SELECT 9) AS "
+	numbers := fmt.Sprintf("(SELECT 1 + a.d + 10 * b.d + 100 * c.d + 1000 * e.d + 10000 * f.d AS i FROM %[1]sa, %[1]sb, %[1]sc, %[1]se, %[1]sf) AS n WHERE i <= %[2]d", digit, rows)
+	user := "'user ' || (i % 100)"
+	if b.dialect.Name() == "mysql" {
 		user = "concat('user ', i % 100)"
-		b.exec(fmt.Sprintf("SET max_recursive_iterations = %d", rows+1)) // of the connection that is used next
-	case "sqlite":
-		insert = func(into, what string) { b.exec(numbers + "INSERT INTO " + into + " " + what) }
 	}
-	insert("todos (id, user_id, list_id, task, done, public, "+rank+", at)",
-		"SELECT i, "+user+", i % 1000, 'task', i % 2 = 0, i % 3 = 0, i % 7, '2024-01-01 00:00:00' FROM n")
-	insert("lists (id, org, name, owner)", "SELECT i, 'org', 'name', "+user+" FROM n WHERE i % 10 = 0")
+	b.exec("INSERT INTO todos (id, user_id, list_id, task, done, public, " + b.dialect.Quote("rank") + ", at) " +
+		"SELECT i, " + user + ", i % 1000, 'task', i % 2 = 0, i % 3 = 0, i % 7, '2024-01-01 00:00:00' FROM " + numbers + " ORDER BY i")
+	b.exec("INSERT INTO lists (id, org, name, owner) SELECT i, 'org', 'name', " + user + " FROM " + numbers + " AND i % 10 = 0 ORDER BY i")
 	b.exec(map[string]string{"mysql": "ANALYZE TABLE todos, lists", "postgres": "ANALYZE", "sqlite": "ANALYZE"}[b.dialect.Name()])
 }
 

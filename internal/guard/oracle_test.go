@@ -298,7 +298,7 @@ func (p *pair) collided(e entry, got outcome, violation error) error {
 
 // unnumbered hides the keys that the database made.
 func unnumbered(rows []string) []string {
-	key := regexp.MustCompile(`\b10[0-9]{2}\b`)
+	key := regexp.MustCompile(`\b[1-9][0-9]{3,5}\b`)
 	hidden := make([]string, len(rows))
 	for i, row := range rows {
 		hidden[i] = key.ReplaceAllString(row, "new")
