@@ -173,7 +173,7 @@ func (p *parser) mentions(start, end int) ([]int, error) {
 				p.st.cuts = append(p.st.cuts, cut)
 			}
 		}
-		if p.is(i+1, ".") && (p.named(i+2) && !digit(p.tokens[i+2].name[0]) || p.is(i+2, "*")) {
+		if p.is(i+1, ".") && (p.named(i+2) && !p.number(i+2) || p.is(i+2, "*")) {
 			continue // it says whose column follows
 		}
 		if p.postgres() && p.locks {

@@ -117,6 +117,12 @@ func (p *parser) named(i int) bool {
 	return i >= 0 && i < len(p.tokens) && p.tokens[i].named()
 }
 
+// number tells whether the token begins with a digit, as no name without quotes does.
+func (p *parser) number(i int) bool {
+	name := p.tokens[i].name
+	return name != "" && digit(name[0])
+}
+
 // closing returns the index of the parenthesis that closes the one at i.
 func (p *parser) closing(i int) int {
 	for j := i + 1; j < len(p.tokens); j++ {
