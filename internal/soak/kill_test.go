@@ -12,12 +12,16 @@ import (
 	"github.com/capebase/capebase/internal/dbtest"
 )
 
-// writesBetween is how many rows must have been written and acknowledged since the last kill.
-const writesBetween = 1000
-
 func kills(t *testing.T) int {
 	t.Helper()
 	return setting(t, "CAPE_SOAK_KILLS", 2, strconv.Atoi)
+}
+
+// awaitKill waits until so many rows were written and acknowledged since the last kill: CAPE_SOAK_WRITES, 300 unless it
+// is set.
+func (r *run) awaitKill() {
+	r.t.Helper()
+	r.awaitWrites(setting(r.t, "CAPE_SOAK_WRITES", 300, func(s string) (int64, error) { return strconv.ParseInt(s, 10, 64) }))
 }
 
 // TestKillProgram kills the backend under load CAPE_SOAK_KILLS times, every second time within a transaction of its own.
@@ -27,7 +31,7 @@ func TestKillProgram(t *testing.T) {
 		r := newRun(t, target, 1, false)
 		within := 0
 		for i := range n {
-			r.awaitWrites(writesBetween)
+			r.awaitKill()
 			if i%2 == 0 && r.request(r.rand(5000+i), fmt.Sprintf("bulk-%d", i)) {
 				within++
 			}
@@ -38,7 +42,7 @@ func TestKillProgram(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		r.awaitWrites(writesBetween)
+		r.awaitKill()
 		r.finish()
 		t.Logf("%s: the program was killed %d times, %d of them while it wrote", target.Engine, n, within)
 		if within == 0 {
@@ -55,7 +59,7 @@ func TestKillNode(t *testing.T) {
 		r := newRun(t, target, 2, false)
 		var longest time.Duration
 		for range n {
-			r.awaitWrites(writesBetween)
+			r.awaitKill()
 			owner, alive := r.audit.owner()
 			if !alive {
 				t.Fatal("nobody has the consumer")
@@ -76,7 +80,7 @@ func TestKillNode(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		r.awaitWrites(writesBetween)
+		r.awaitKill()
 		r.finish()
 		if moves := r.totals.moves.Load(); moves < int64(n) {
 			t.Errorf("the consumer moved %d times", moves)
@@ -102,7 +106,7 @@ func TestKillServer(t *testing.T) {
 		}
 		r := newRun(t, target, 1, target.Engine == dbtest.SQLite)
 		for range n {
-			r.awaitWrites(writesBetween)
+			r.awaitKill()
 			r.await("a transaction is open", time.Minute, func() error {
 				if target.Engine != dbtest.SQLite && r.shared.open.Load() == 0 || target.Engine == dbtest.SQLite && !r.program.runs() {
 					return fmt.Errorf("none is")
@@ -110,7 +114,7 @@ func TestKillServer(t *testing.T) {
 				return kill(r)
 			})
 		}
-		r.awaitWrites(writesBetween)
+		r.awaitKill()
 		r.finish()
 		t.Logf("%s: killed %d times, with open transactions", target.Engine, n)
 	})
