@@ -24,6 +24,12 @@ bench: ## CapeBase beside a hand-written server
 bench-guard: ## what the guard of sessions costs a query by key
 	scripts/bench-guard
 
+bench-timing: ## do sign-ins tell by their time who has an account?
+	scripts/bench-timing
+
+bench-accounts: ## 200 sign-ins at a time: memory, and a list route beside them
+	scripts/bench-accounts
+
 soak: ## writers and subscribers under load: make soak SOAK=5m SEED=1 ENGINE=sqlite
 	SOAK=$(SOAK) SEED=$(SEED) ENGINE=$(ENGINE) scripts/soak
 

@@ -48,8 +48,17 @@ func (a *Accounts[U]) authenticate(r *http.Request) (auth.Identity, error) {
 	return a.bySession(r.Context(), cookie.Value)
 }
 
-// public tells whether a request is for a route that is meant for callers without credentials.
+// public tells whether a request is for a route that is meant for callers without credentials, or for what a browser
+// loads to show a page: a page that were refused could not offer to sign in, nor take the cookie away. What the page then
+// asks for by scripts is refused, so that it knows.
 func (a *Accounts[U]) public(r *http.Request) bool {
+	if _, bearer := auth.Bearer(r); bearer {
+		return false
+	}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		mode := r.Header.Get("Sec-Fetch-Mode")
+		return mode == "navigate" || mode == "no-cors" || mode == "" && strings.HasPrefix(r.Header.Get("Accept"), "text/html")
+	}
 	if r.Method != http.MethodPost {
 		return false
 	}

@@ -179,6 +179,14 @@ func TestStaleCookie(t *testing.T) {
 		c.me()
 		execute(t, raw(t, target), "DELETE FROM auth_sessions")
 		c.get("/note").problem(http.StatusUnauthorized, "unauthenticated")
+		for _, header := range []http.Header{{"Sec-Fetch-Mode": {"navigate"}}, {"Sec-Fetch-Mode": {"no-cors"}}, {"Accept": {"text/html,*/*"}}} {
+			c.header = header // what a page consists of is there for anyone, as anyone
+			if got := c.get("/note").want(http.StatusOK).body; got != "[]\n" && got != "[]" {
+				t.Errorf("%v: %s", header, got)
+			}
+		}
+		c.header = http.Header{"Sec-Fetch-Mode": {"cors"}}
+		c.get("/note").problem(http.StatusUnauthorized, "unauthenticated")
 		c.post("/auth/logout", nil).want(http.StatusNoContent)
 		c.get("/note").want(http.StatusOK)
 		// A cookie of the same name may be another program's.

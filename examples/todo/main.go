@@ -1,8 +1,11 @@
-// Command todo is a whole CapeBase program: one struct, three rules, a REST API with live streams.
+// Command todo is a whole CapeBase program: one struct, three rules, accounts, a REST API with live streams.
 //
 //	ADDR          where to listen; default 127.0.0.1:8080
 //	DATABASE_URL  default sqlite:todos.db; postgres://… and mysql://… work as well
+//	PUBLIC_URL    where browsers find it, for links in mails; with https the cookie is for TLS only; default http://ADDR
 //	TODO_TOKENS   bearer tokens for demos and tests, token=id[:role], separated by commas; default none
+//
+// At / is a page to try it on. Mails are written to the log.
 package main
 
 import (
@@ -20,6 +23,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/capebase/capebase"
+	"github.com/capebase/capebase/accounts"
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/mysql"
 	"github.com/capebase/capebase/policy"
@@ -57,7 +61,13 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cape.UseAuth(tokens)
+	address := cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8080")
+	public := cmp.Or(os.Getenv("PUBLIC_URL"), "http://"+address)
+	cape.UseAuth(tokens, accounts.New[accounts.User](cape, accounts.Config{
+		URL:        public,
+		Insecure:   !strings.HasPrefix(public, "https:"),
+		Unverified: true, // a demo: nobody has to look for a mail in the log
+	}))
 
 	todos := capebase.Publish[Todo](cape) // routes, OpenAPI, live streams
 	todos.Allow(policy.Read, policy.Anyone())
@@ -70,7 +80,9 @@ func run(ctx context.Context) error {
 
 	huma.Get(cape.API(), "/todo/filter", filter(cape))
 
-	return cape.ListenAndServe(ctx, cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8080"))
+	page(cape)
+
+	return cape.ListenAndServe(ctx, address)
 }
 
 type filterInput struct {
