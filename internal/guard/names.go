@@ -78,7 +78,7 @@ func (n *names) mayChange(function string) bool {
 
 // reads finds out whether the text of a view reads something of which known tells, by its name.
 func (n *names) reads(query string, known func(qualifier string, t *token) bool) bool {
-	tokens, err := n.flavor.lex(query)
+	tokens, err := n.lex(query)
 	if err != nil {
 		return true // what is not understood may read anything
 	}

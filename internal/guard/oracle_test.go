@@ -250,14 +250,13 @@ func (p *pair) write(e entry) error {
 	case want.err != nil:
 		return nil
 	}
-	violation := p.judge(identities()[p.name], p.own, want.after)
 	if collides(p.own, want.after, p.all) {
-		return p.collided(e, got, violation)
+		return p.collided(e, got)
 	}
-	if violation != nil {
+	if violation := p.judge(identities()[p.name], p.own, want.after); violation != nil {
 		p.bans++
 		if !permission(got.err) {
-			return fmt.Errorf("error %v and rows %s, want a refusal: %w", got.err, got.rows, violation)
+			return fmt.Errorf("rows %s and no refusal: %w", got.rows, errors.Join(got.err, violation))
 		}
 		_, _, err := run(p.as(p.name), p.sql, e)
 		if now := p.contents(p.sql).String(); !permission(err) || now != p.all.String() {
@@ -282,14 +281,14 @@ func (p *pair) write(e entry) error {
 }
 
 // collided judges a statement whose new row stands in the way of one that the caller cannot read.
-func (p *pair) collided(e entry, got outcome, violation error) error {
+func (p *pair) collided(e entry, got outcome) error {
 	forgiving := strings.Contains(e.sql, "CONFLICT") || strings.Contains(e.sql, "IGNORE")
 	switch {
 	case got.err != nil:
 		p.bans++
 		return nil
 	case !forgiving:
-		return fmt.Errorf("no error where a key is taken (%v), rows %s", violation, got.rows)
+		return fmt.Errorf("no error where a key is taken, but rows %s", got.rows)
 	case got.after.String() != p.all.String() || len(got.rows) > 0 || got.affected > 0:
 		return fmt.Errorf("%d affected, returned %s where a key is taken, rows:\n%s", got.affected, got.rows, got.after)
 	}

@@ -14,7 +14,7 @@ import (
 
 // shapes are statements and what one would write by hand to limit them to the rows of a user; the second form names the
 // user's condition.
-var shapes = []struct{ name, guarded, written string }{ //nolint:gochecknoglobals // a table of cases
+var shapes = []struct{ name, guarded, written string }{
 	{"get by key", "SELECT * FROM todos WHERE id = 10", "SELECT * FROM todos WHERE id = 10 AND user_id = 'user 10'"},
 	{"list", "SELECT * FROM todos ORDER BY id LIMIT 20", "SELECT * FROM todos WHERE user_id = 'user 10' ORDER BY id LIMIT 20"},
 	{"list of a list", "SELECT id FROM todos WHERE list_id = 10 ORDER BY id", "SELECT id FROM todos WHERE list_id = 10 AND user_id = 'user 10' ORDER BY id"},

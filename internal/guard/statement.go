@@ -76,7 +76,7 @@ type parser struct {
 
 // parse analyzes a statement.
 func (n *names) parse(query string) (*statement, error) {
-	tokens, err := n.flavor.lex(query)
+	tokens, err := n.lex(query)
 	if err != nil {
 		return nil, err
 	}
