@@ -124,6 +124,35 @@ func TestInvalidConnectionsAreClosed(t *testing.T) {
 }
 
 // After a commit that failed, a connection is kept only when the server said why.
+// A connection on which a call's context ended is not used again, though the call may have succeeded.
+func TestDoubtfulConnectionsAreClosed(t *testing.T) {
+	t.Parallel()
+	db, s := newFake(t, Options{})
+	for _, what := range []string{"exec", "query"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		s.set(func(_ int, call string) error {
+			if call == what {
+				cancel()
+			}
+			return nil
+		})
+		before := s.dialled
+		if what == "exec" {
+			_, _ = db.SQL().ExecContext(ctx, "DELETE FROM t") // it may fail or not
+		} else if rows, err := db.SQL().QueryContext(ctx, "SELECT a FROM t"); err == nil {
+			_ = errors.Join(rows.Err(), rows.Close())
+		}
+		cancel()
+		s.set(func(int, string) error { return nil })
+		if err := db.Update(t.Context(), execute); err != nil {
+			t.Fatal(err)
+		}
+		if s.dialled <= max(before, 1) {
+			t.Errorf("%s: the connection was used again", what)
+		}
+	}
+}
+
 func TestFailedCommits(t *testing.T) {
 	t.Parallel()
 	for _, failure := range []error{errUnique, errGone, errors.New("fake: something")} {

@@ -144,6 +144,13 @@ func (c *Conn) enter(ctx context.Context) error {
 
 func (c *Conn) exit() { <-c.physical.turn }
 
+// doubt gives up a connection, once it is free, if the context ended during a call.
+func (c *Conn) doubt(ctx context.Context) {
+	if !c.db.backend.Embedded && ctx.Err() != nil {
+		c.physical.doubtful = true
+	}
+}
+
 func (c *Conn) over() error {
 	if failure := c.failure.Load(); failure != nil {
 		return *failure
@@ -207,6 +214,7 @@ func (c *Conn) query(ctx context.Context, m manner, query string, args []driver.
 		return nil, err
 	}
 	defer c.exit()
+	defer c.doubt(ctx)
 	if len(c.open) > 0 && !c.db.backend.Embedded {
 		return nil, errOpenRows
 	}
@@ -232,6 +240,7 @@ func (c *Conn) exec(ctx context.Context, m manner, query string, args []driver.N
 		return nil, err
 	}
 	defer c.exit()
+	defer c.doubt(ctx)
 	if len(c.open) > 0 && !c.db.backend.Embedded {
 		return nil, errOpenRows
 	}
@@ -261,6 +270,7 @@ func (c *Conn) check(ctx context.Context, query string) error {
 		return err
 	}
 	defer c.exit()
+	defer c.doubt(ctx)
 	if len(c.open) > 0 && !c.db.backend.Embedded {
 		return nil // it will be seen when it runs
 	}
@@ -275,6 +285,7 @@ func (c *Conn) ping(ctx context.Context) error {
 		return err
 	}
 	defer c.exit()
+	defer c.doubt(ctx)
 	if err := c.physical.ping(ctx); err != nil {
 		return c.note(ctx, err)
 	}

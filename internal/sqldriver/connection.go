@@ -20,6 +20,9 @@ type connection struct {
 	used   bool          // since it was opened
 	idle   bool          // it lies in the pool
 	broken bool          // it must not be used again
+	// doubtful is set when a call's context ended while it ran, even where the call succeeded: pgx may have met the
+	// deadline that interrupts its reads, and fails then with what comes next. It is not used again by others.
+	doubtful bool
 }
 
 const (
@@ -51,7 +54,7 @@ func (c *connection) reset(ctx context.Context) error {
 }
 
 func (c *connection) valid() bool {
-	if c.broken {
+	if c.broken || c.doubtful {
 		return false
 	}
 	v, ok := c.driver.(driver.Validator)

@@ -142,6 +142,7 @@ func (r *result) enter() bool {
 func (r *result) finish(reason error) error {
 	r.closed = reason
 	err := r.rows.Close()
+	r.conn.doubt(r.ctx)
 	if r.statement != nil {
 		err = errors.Join(err, r.conn.physical.cache.release(r.statement))
 	}
