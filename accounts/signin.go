@@ -216,7 +216,7 @@ func cut(s string, runes int) string {
 
 // cookie is the session's cookie; without a token it takes the cookie away.
 func (a *Accounts[U]) cookie(token string, ends time.Time) http.Cookie {
-	c := http.Cookie{Name: a.config.Cookie, Value: token, Path: "/", HttpOnly: true, Secure: !a.config.Insecure, SameSite: http.SameSiteLaxMode}
+	c := http.Cookie{Name: a.config.Cookie, Value: token, Path: "/", HttpOnly: true, Secure: !a.config.Insecure, SameSite: http.SameSiteLaxMode} //nolint:gosec // not Secure where Insecure says so
 	if token == "" {
 		c.MaxAge = -1
 	} else {

@@ -12,7 +12,6 @@ import (
 	"github.com/capebase/capebase/internal/dbtest"
 )
 
-//nolint:gochecknoglobals // flags are
 var screenshot = flag.Bool("screenshot", false, "write docs/todo.png")
 
 // until waits until an expression is true in the page.
