@@ -47,8 +47,8 @@ type Hash struct {
 	Memory      uint32 // KiB; default 19,456
 	Iterations  uint32 // default 2
 	Parallelism uint8  // default 1
-	// Concurrent bounds how many are computed at once, each of which takes Memory; default GOMAXPROCS. Others wait, at
-	// most Wait, and are then answered with 503.
+	// Concurrent bounds how many are computed at once, each of which takes Memory; default half of GOMAXPROCS, so that
+	// other requests have the rest. More sign-ins wait, at most Wait, and are then answered with 503.
 	Concurrent int
 	Wait       time.Duration // default 10 seconds
 }
@@ -83,7 +83,7 @@ func (c Config) withDefaults() Config {
 		standard int
 	}{
 		{&c.MinPassword, 12}, {&c.MaxPassword, 128}, {&c.AccountFailures, 10}, {&c.AddressFailures, 50},
-		{&c.Hash.Concurrent, runtime.GOMAXPROCS(0)},
+		{&c.Hash.Concurrent, max(1, runtime.GOMAXPROCS(0)/2)},
 	} {
 		if *n.value == 0 {
 			*n.value = n.standard
