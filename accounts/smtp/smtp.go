@@ -152,7 +152,8 @@ func (m *Mailer) compose(msg accounts.Message) (*gomail.Msg, error) {
 func (m *Mailer) client(ctx context.Context) (*gomail.Client, error) {
 	c := m.config
 	options := []gomail.Option{
-		gomail.WithPort(c.Port), gomail.WithTimeout(c.Timeout), gomail.WithTLSConfig(c.TLSConfig), gomail.WithoutNoop(),
+		gomail.WithPort(c.Port), gomail.WithTLSConfig(c.TLSConfig), gomail.WithoutNoop(),
+		gomail.WithTimeout(2 * c.Timeout), // the context's comes first
 		gomail.WithDialContextFunc(func(dialing context.Context, network, address string) (net.Conn, error) {
 			conn, err := new(net.Dialer).DialContext(dialing, network, address)
 			if err != nil {

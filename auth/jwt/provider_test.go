@@ -238,7 +238,7 @@ func TestWhatIsNoToken(t *testing.T) {
 		t.Errorf("the keys were fetched %d times for what is no token of the issuer", n)
 	}
 	for _, text := range []string{
-		parts[0] + "." + parts[1] + ".", parts[0] + "." + parts[1] + ".AAAA", good + "A", good + "=", good[:len(good)-1],
+		trailingBits(good), parts[0] + "." + parts[1] + ".", parts[0] + "." + parts[1] + ".AAAA", good + "A", good + "=", good[:len(good)-1],
 		strings.Repeat("a", maxToken) + "." + parts[1] + "." + parts[2],
 		edPair().sign(t, claimsOf(map[string]any{"data": strings.Repeat("x", maxToken)}), nil),
 	} {
@@ -252,6 +252,13 @@ func TestWhatIsNoToken(t *testing.T) {
 	if id, err := p.Authenticate(r); outcome(id, err) != foreign {
 		t.Errorf("another scheme: %v, %v", id, err)
 	}
+}
+
+// trailingBits is the same token in another text: the last character of a signature of 64 bytes has four bits to spare.
+func trailingBits(token string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := strings.IndexByte(alphabet, token[len(token)-1])
+	return token[:len(token)-1] + string(alphabet[last|1])
 }
 
 func TestMapping(t *testing.T) {
