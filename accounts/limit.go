@@ -42,8 +42,10 @@ func (a *Accounts[U]) count(ctx context.Context, kind, of string) (present count
 		"ends_at = CASE WHEN ends_at <= ? THEN ? ELSE ends_at END WHERE id = ?"
 	for found := false; ; {
 		err = a.transaction(ctx, "count attempts", func(db *gorm.DB) (err error) {
-			if err := db.Exec(once, now, now, ends, id).Error; err != nil {
-				return err
+			found = false // also when this is another try
+			counted := db.Exec(once, now, now, ends, id)
+			if counted.Error != nil || counted.RowsAffected == 0 {
+				return counted.Error // another process may have made the row since: that would not be counted
 			}
 			present, found, err = find[counter](db, "id = ?", id)
 			return err
