@@ -122,6 +122,7 @@ func FuzzText(f *testing.F) {
 			f.Add(e.sql)
 		}
 	}
+	f.Add("-- nothing")
 	shared := newBed(f, dbtest.New(f, dbtest.SQLite))
 	shared.seedForWrites(everything)
 	shared.exec("UPDATE todos SET note = ?, task = ? WHERE user_id <> 'alice' AND NOT public", hidden, hidden)

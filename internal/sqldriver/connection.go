@@ -195,7 +195,12 @@ func (c *connection) prepare(ctx context.Context, m manner, query string) (*stat
 	return prepared, c.cache.add(prepared)
 }
 
+var errEmpty = errors.New("the text holds no statement")
+
 func (c *connection) driverPrepare(ctx context.Context, query string) (driver.Stmt, error) {
+	if c.db.backend.Embedded && c.db.lexicon.inspect(query).empty {
+		return nil, errEmpty // SQLite's driver would panic
+	}
 	if p, ok := c.driver.(driver.ConnPrepareContext); ok {
 		return p.PrepareContext(ctx, query)
 	}

@@ -30,6 +30,7 @@ type text struct {
 	star    bool // it returns all columns of something
 	many    bool // it is several statements
 	returns bool // it has the word RETURNING
+	empty   bool // it has no statement
 }
 
 // lexicon is how a database's texts differ from standard SQL.
@@ -249,6 +250,7 @@ func (r *reader) lead(word string) {
 }
 
 func (r *reader) result() text {
+	r.empty = r.first == ""
 	switch r.first {
 	case "SELECT", "WITH", "VALUES", "EXPLAIN":
 		r.class = reading
