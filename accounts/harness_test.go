@@ -20,10 +20,8 @@ import (
 	"github.com/capebase/capebase/accounts"
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/dbtest"
-	"github.com/capebase/capebase/mysql"
+	"github.com/capebase/capebase/internal/dbtest/engines"
 	"github.com/capebase/capebase/policy"
-	"github.com/capebase/capebase/postgres"
-	"github.com/capebase/capebase/sqlite"
 )
 
 func TestMain(m *testing.M) { dbtest.Main(m) }
@@ -155,18 +153,6 @@ type options struct {
 	failing  bool // errors are logged, and are no mistake
 }
 
-func database(t testing.TB, target dbtest.Target) capebase.Database {
-	t.Helper()
-	switch target.Engine {
-	case dbtest.SQLite:
-		return sqlite.File(strings.TrimPrefix(target.URL, "sqlite:"))
-	case dbtest.Postgres:
-		return postgres.URL(target.URL)
-	default:
-		return mysql.URL(target.URL)
-	}
-}
-
 // cheap is a hash that tests can wait for.
 func cheap() accounts.Hash { return accounts.Hash{Memory: 64, Iterations: 1} }
 
@@ -192,7 +178,7 @@ func open(t testing.TB, target dbtest.Target, o options) *bed {
 	logger := slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	o.cape.Logger, o.accounts.Logger = logger, logger
 	var err error
-	if b.cape, err = capebase.Open(database(t, target), o.cape); err != nil {
+	if b.cape, err = capebase.Open(engines.Of(target.URL), o.cape); err != nil {
 		t.Fatal(err)
 	}
 	if o.accounts.Hash == (accounts.Hash{}) {

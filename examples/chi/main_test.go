@@ -18,6 +18,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/capebase/capebase/internal/dbtest"
+	"github.com/capebase/capebase/internal/exampletest"
 )
 
 // scs.New begins to clean up a store in memory, which has gone when the program sets its own.
@@ -32,39 +33,11 @@ type program struct{ url, database string }
 func start(t *testing.T) program {
 	t.Helper()
 	target := dbtest.New(t, dbtest.Postgres)
-	reader, writer := io.Pipe()
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- run(ctx, settings{
-			address: "127.0.0.1:0", database: target.URL, insecure: true, cost: bcrypt.MinCost,
-			logger: slog.New(slog.NewJSONHandler(writer, nil)),
-		})
-		writer.Close() //nolint:errcheck // a pipe's never fails
-	}()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	url := exampletest.Start(t, func(ctx context.Context, logger *slog.Logger) error {
+		return run(ctx, settings{address: "127.0.0.1:0", database: target.URL, insecure: true, cost: bcrypt.MinCost, logger: logger})
 	})
-	served := make(chan string, 1)
-	go func() {
-		lines := bufio.NewScanner(reader)
-		for lines.Scan() {
-			var line struct{ Msg, URL string }
-			if err := json.Unmarshal(lines.Bytes(), &line); err == nil && line.Msg == "serving" {
-				served <- line.URL
-			}
-		}
-		close(served)
-	}()
-	address, ok := <-served
-	if !ok {
-		t.Fatal("the program ended before it served")
-	}
-	return program{address, target.URL}
+	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
+	return program{url, target.URL}
 }
 
 // exec runs SQL as another program would.

@@ -15,43 +15,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/capebase/capebase/internal/exampletest"
 )
 
 // start runs the program and returns its address once it serves.
 func start(t *testing.T, proxies ...netip.Prefix) (url string) {
 	t.Helper()
-	reader, writer := io.Pipe()
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- run(ctx, settings{
-			address: "127.0.0.1:0", database: "sqlite:" + filepath.Join(t.TempDir(), "notes.db"), proxies: proxies,
-			logger: slog.New(slog.NewJSONHandler(writer, nil)),
+	return exampletest.Start(t, func(ctx context.Context, logger *slog.Logger) error {
+		return run(ctx, settings{
+			address: "127.0.0.1:0", database: "sqlite:" + filepath.Join(t.TempDir(), "notes.db"), proxies: proxies, logger: logger,
 		})
-		writer.Close() //nolint:errcheck // a pipe's never fails
-	}()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
 	})
-	served := make(chan string, 1)
-	go func() {
-		lines := bufio.NewScanner(reader)
-		for lines.Scan() {
-			var line struct{ Msg, URL string }
-			if err := json.Unmarshal(lines.Bytes(), &line); err == nil && line.Msg == "serving" {
-				served <- line.URL
-			}
-		}
-		close(served)
-	}()
-	url, ok := <-served
-	if !ok {
-		t.Fatal("the program ended before it served")
-	}
-	return url
 }
 
 // call asks as a user of the proxy, "" for none, and returns status and body.

@@ -12,6 +12,7 @@ import (
 	"github.com/capebase/capebase"
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/dbtest"
+	"github.com/capebase/capebase/internal/dbtest/engines"
 	"github.com/capebase/capebase/policy"
 )
 
@@ -28,7 +29,7 @@ type keyless struct{ Name string }
 // database is left alone.
 func TestMistakesFailStart(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, target dbtest.Target) {
-		c, err := capebase.Open(database(t, target), capebase.Config{})
+		c, err := capebase.Open(engines.Of(target.URL), capebase.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +70,7 @@ func TestMistakesFailStart(t *testing.T) {
 }
 
 func emptyPlan(t *testing.T, target dbtest.Target) ([]string, error) {
-	c, err := capebase.Open(database(t, target), capebase.Config{})
+	c, err := capebase.Open(engines.Of(target.URL), capebase.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +80,7 @@ func emptyPlan(t *testing.T, target dbtest.Target) ([]string, error) {
 }
 
 func TestBeforeStartAndAfter(t *testing.T) {
-	c, err := capebase.Open(database(t, dbtest.New(t, dbtest.SQLite)), capebase.Config{})
+	c, err := capebase.Open(engines.Of(dbtest.New(t, dbtest.SQLite).URL), capebase.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +155,7 @@ func TestMiddlewareAndProviders(t *testing.T) {
 // TestStartAgain holds that a failed Start leaves nothing that a second one would trip over.
 func TestStartAgain(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, target dbtest.Target) {
-		c, err := capebase.Open(database(t, target), capebase.Config{})
+		c, err := capebase.Open(engines.Of(target.URL), capebase.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,7 +192,7 @@ func TestStartAgain(t *testing.T) {
 }
 
 func TestCloseDuringStart(t *testing.T) {
-	c, err := capebase.Open(database(t, dbtest.New(t, dbtest.SQLite)), capebase.Config{})
+	c, err := capebase.Open(engines.Of(dbtest.New(t, dbtest.SQLite).URL), capebase.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

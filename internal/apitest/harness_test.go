@@ -14,23 +14,8 @@ import (
 	"github.com/capebase/capebase"
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/dbtest"
-	"github.com/capebase/capebase/mysql"
-	"github.com/capebase/capebase/postgres"
-	"github.com/capebase/capebase/sqlite"
+	"github.com/capebase/capebase/internal/dbtest/engines"
 )
-
-// database opens a test's target with the engine's public constructor.
-func database(t testing.TB, target dbtest.Target) capebase.Database {
-	t.Helper()
-	switch target.Engine {
-	case dbtest.SQLite:
-		return sqlite.File(strings.TrimPrefix(target.URL, "sqlite:"))
-	case dbtest.Postgres:
-		return postgres.URL(target.URL)
-	default:
-		return mysql.URL(target.URL)
-	}
-}
 
 // app is a started backend behind a real HTTP server.
 type app struct {
@@ -67,7 +52,7 @@ func startWith(t testing.TB, target dbtest.Target, config capebase.Config, decla
 		config.Logger = slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	var err error
-	if a.Cape, err = capebase.Open(database(t, target), config); err != nil {
+	if a.Cape, err = capebase.Open(engines.Of(target.URL), config); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

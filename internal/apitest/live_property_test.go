@@ -25,6 +25,7 @@ import (
 	"github.com/capebase/capebase"
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/dbtest"
+	"github.com/capebase/capebase/internal/dbtest/engines"
 	"github.com/capebase/capebase/policy"
 )
 
@@ -98,7 +99,7 @@ func startLive(t testing.TB, rt *rapid.T, target dbtest.Target) *live {
 		rt.Logf("%s: %s", colourName(table), l.rules[table].text)
 	}
 	var err error
-	l.cape, err = capebase.Open(database(t, target), capebase.Config{Logger: slog.New(slog.DiscardHandler)})
+	l.cape, err = capebase.Open(engines.Of(target.URL), capebase.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		rt.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/capebase/capebase"
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/dbtest"
+	"github.com/capebase/capebase/internal/dbtest/engines"
 )
 
 var errGaveUp = errors.New("gave up")
@@ -248,7 +249,7 @@ func TestSessionEndsWithItsContext(t *testing.T) {
 
 func TestSessionBeforeStart(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, target dbtest.Target) {
-		c, err := capebase.Open(database(t, target), capebase.Config{Logger: slog.New(slog.DiscardHandler)})
+		c, err := capebase.Open(engines.Of(target.URL), capebase.Config{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

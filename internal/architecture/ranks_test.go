@@ -20,7 +20,7 @@ const module = "github.com/capebase/capebase"
 // The rules that no rank can tell.
 var (
 	// beds are packages that only tests may import, and programs that serve tests.
-	beds = []string{"internal/dbtest", "internal/dbtest/with", "internal/apitest", "internal/clients", "internal/soak", "internal/architecture"}
+	beds = []string{"internal/dbtest", "internal/dbtest/with", "internal/dbtest/engines", "internal/exampletest", "internal/apitest", "internal/clients", "internal/soak", "internal/architecture"}
 	// databases may be opened by the tests of any package.
 	databases = []string{"sqlite", "postgres", "mysql"}
 	// drivers are what each database package links, and no other package does.

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/capebase/capebase/internal/dbtest"
 )
 
 // documentation is docs/live.md.
@@ -80,7 +82,7 @@ type visitor struct {
 func startProxy(t *testing.T, program, files string) *proxy {
 	t.Helper()
 	p := &proxy{
-		documented: freeAddress(t), plain: freeAddress(t), refused: map[visitor]bool{}, news: make(chan struct{}),
+		documented: dbtest.FreeAddress(t), plain: dbtest.FreeAddress(t), refused: map[visitor]bool{}, news: make(chan struct{}),
 	}
 	location := fmt.Sprintf("location /clients/ { alias %s/; }", files)
 	documented := replaceOnce(t, blocks(t, "nginx"), "listen 80;", fmt.Sprintf("listen %s;\n%s", p.documented, location))

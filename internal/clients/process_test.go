@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"testing"
 	"time"
 )
@@ -119,23 +116,4 @@ func ending(t testing.TB, file *os.File) []byte {
 	}
 	const shown = 8 << 10
 	return text[max(0, len(text)-shown):]
-}
-
-// freeAddress is one below the ports of outgoing connections, so that no client takes it while its program is down.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	const low, high = 20_000, 32_000
-	for range 100 {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(low+rand.IntN(high-low)))
-		listener, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
-		}
-		if err := listener.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return address
-	}
-	t.Fatal("found no free port")
-	return ""
 }

@@ -47,7 +47,7 @@ type program struct {
 
 func startProgram(t *testing.T, path string, target dbtest.Target) *program {
 	t.Helper()
-	p := &program{t: t, path: path, target: target, address: freeAddress(t), log: logFile(t, "todo.log")}
+	p := &program{t: t, path: path, target: target, address: dbtest.FreeAddress(t), log: logFile(t, "todo.log")}
 	p.start()
 	return p
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/caller"
 	"github.com/capebase/capebase/internal/dbtest"
+	"github.com/capebase/capebase/internal/dbtest/engines"
 	"github.com/capebase/capebase/internal/engine"
 	"github.com/capebase/capebase/internal/journal"
 	"github.com/capebase/capebase/internal/migrate"
@@ -25,9 +25,6 @@ import (
 	"github.com/capebase/capebase/internal/predicate"
 	"github.com/capebase/capebase/internal/sqldriver"
 	"github.com/capebase/capebase/internal/store"
-	"github.com/capebase/capebase/mysql"
-	"github.com/capebase/capebase/postgres"
-	"github.com/capebase/capebase/sqlite"
 )
 
 func TestMain(m *testing.M) { dbtest.Main(m) }
@@ -80,10 +77,7 @@ type bed struct {
 
 func connect(t testing.TB, target dbtest.Target) *engine.Backend {
 	t.Helper()
-	scheme, path, _ := strings.Cut(target.URL, ":")
-	backend, err := map[string]engine.Engine{
-		"sqlite": sqlite.File(path), "postgres": postgres.URL(target.URL), "mysql": mysql.URL(target.URL),
-	}[scheme].Connect(t.Context())
+	backend, err := engines.Of(target.URL).Connect(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,13 +15,11 @@ import (
 	"gorm.io/gorm/schema"
 
 	"github.com/capebase/capebase/internal/dbtest"
+	"github.com/capebase/capebase/internal/dbtest/engines"
 	"github.com/capebase/capebase/internal/engine"
 	"github.com/capebase/capebase/internal/migrate"
 	"github.com/capebase/capebase/internal/model"
 	"github.com/capebase/capebase/internal/sqldriver"
-	"github.com/capebase/capebase/mysql"
-	"github.com/capebase/capebase/postgres"
-	"github.com/capebase/capebase/sqlite"
 )
 
 func TestMain(m *testing.M) {
@@ -59,10 +57,7 @@ func backendOf(t testing.TB, target dbtest.Target) *engine.Backend {
 }
 
 func connect(ctx context.Context, url string) (*engine.Backend, error) {
-	scheme, path, _ := strings.Cut(url, ":")
-	return map[string]engine.Engine{
-		"sqlite": sqlite.File(path), "postgres": postgres.URL(url), "mysql": mysql.URL(url),
-	}[scheme].Connect(ctx)
+	return engines.Of(url).Connect(ctx)
 }
 
 func logger(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }

@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -22,11 +21,8 @@ import (
 
 	"github.com/capebase/capebase"
 	"github.com/capebase/capebase/auth"
-	"github.com/capebase/capebase/internal/dbtest"
-	"github.com/capebase/capebase/mysql"
+	"github.com/capebase/capebase/internal/dbtest/engines"
 	"github.com/capebase/capebase/policy"
-	"github.com/capebase/capebase/postgres"
-	"github.com/capebase/capebase/sqlite"
 )
 
 // How a test tells its backend what to serve, and where.
@@ -209,18 +205,6 @@ func (m *mover) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // key and counter.
 const consumed = "consumed %d %s %s %d %d"
 
-// database opens a target by the engine's public constructor.
-func database(engine, url string) capebase.Database {
-	switch engine {
-	case dbtest.SQLite:
-		return sqlite.File(strings.TrimPrefix(url, "sqlite:"))
-	case dbtest.Postgres:
-		return postgres.URL(url)
-	default:
-		return mysql.URL(url)
-	}
-}
-
 // serve is the backend's main function. It ends when it is told to, and when the test that started it is gone.
 func serve() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -229,7 +213,7 @@ func serve() error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		stop()
 	}()
-	cape, err := capebase.Open(database(os.Getenv(engineVariable), os.Getenv(urlVariable)), capebase.Config{
+	cape, err := capebase.Open(engines.Of(os.Getenv(urlVariable)), capebase.Config{
 		Limits: capebase.Limits{StreamsEach: 20_000},
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm/schema"
 
 	"github.com/capebase/capebase/internal/dbtest"
+	"github.com/capebase/capebase/internal/dbtest/engines"
 	"github.com/capebase/capebase/internal/journal"
 	"github.com/capebase/capebase/internal/model"
 	"github.com/capebase/capebase/internal/predicate"
@@ -36,7 +37,7 @@ type reader struct {
 
 func openReader(t testing.TB, target dbtest.Target) *reader {
 	t.Helper()
-	b, err := database(target.Engine, target.URL).Connect(t.Context())
+	b, err := engines.Of(target.URL).Connect(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

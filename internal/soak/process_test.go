@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -50,7 +48,7 @@ func start(t testing.TB, target dbtest.Target) *backend {
 func startNode(t testing.TB, target dbtest.Target, consumed func(launch int, line string)) *backend {
 	t.Helper()
 	b := &backend{
-		t: t, target: target, address: freeAddress(t), consumed: consumed,
+		t: t, target: target, address: dbtest.FreeAddress(t), consumed: consumed,
 		client: &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16}},
 	}
 	t.Cleanup(func() {
@@ -66,25 +64,6 @@ func startNode(t testing.TB, target dbtest.Target, consumed func(launch int, lin
 		t.Fatal(err)
 	}
 	return b
-}
-
-// freeAddress is one below the ports of outgoing connections, so that no client takes it while the backend is down.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	const low, high = 20_000, 32_000
-	for range 100 {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(low+rand.IntN(high-low)))
-		listener, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
-		}
-		if err := listener.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return address
-	}
-	t.Fatal("found no free port")
-	return ""
 }
 
 // launch starts the process and waits until it serves.

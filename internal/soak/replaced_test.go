@@ -18,6 +18,7 @@ import (
 
 	"github.com/capebase/capebase"
 	"github.com/capebase/capebase/internal/dbtest"
+	"github.com/capebase/capebase/internal/dbtest/engines"
 )
 
 // TestReplacedJournal takes the journal away under a running backend, makes another one, and restores a backup: without
@@ -101,7 +102,7 @@ func newReplaced(t *testing.T, target dbtest.Target) *replaced {
 }
 
 func (r *replaced) open() *capebase.Cape {
-	cape, err := capebase.Open(database(r.target.Engine, r.target.URL), capebase.Config{
+	cape, err := capebase.Open(engines.Of(r.target.URL), capebase.Config{
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError + 1})),
 	})
 	if err != nil {

@@ -25,6 +25,7 @@ import (
 
 	"github.com/capebase/capebase"
 	"github.com/capebase/capebase/internal/dbtest"
+	"github.com/capebase/capebase/internal/dbtest/engines"
 	"github.com/capebase/capebase/internal/journal"
 	"github.com/capebase/capebase/internal/model"
 	"github.com/capebase/capebase/internal/sqldriver"
@@ -92,7 +93,7 @@ func TestLeastRights(t *testing.T) {
 // serveWith makes a user with these rights, and uses all features as it, within a time.
 func serveWith(t *testing.T, target dbtest.Target, rights []right, patience time.Duration) error {
 	t.Helper()
-	admin, err := openTasks(database(target.Engine, target.URL), capebase.MigrateAll, nil)
+	admin, err := openTasks(engines.Of(target.URL), capebase.MigrateAll, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +153,7 @@ func useAll(ctx context.Context, engine, address string) (err error) {
 	handled, consumed := make(chan capebase.Change[Task], 10), make(chan capebase.Change[Task], 10)
 	broken := make(chan struct{}, 1) // each is a failure of the consumer
 	broken <- struct{}{}
-	cape, err := openTasks(database(engine, address), capebase.MigrateNone, func(task *capebase.Resource[Task]) {
+	cape, err := openTasks(engines.Of(address), capebase.MigrateNone, func(task *capebase.Resource[Task]) {
 		task.OnChange(func(_ context.Context, c capebase.Change[Task]) { handled <- c })
 		task.Consume("audit", func(_ context.Context, c capebase.Change[Task]) error {
 			select {
@@ -279,7 +280,7 @@ func useConsumer(ctx context.Context, cape *capebase.Cape, consumed <-chan capeb
 
 // pruneAll removes what the journal has, as a backend does after the retention.
 func pruneAll(ctx context.Context, engine, address string) (err error) {
-	b, err := database(engine, address).Connect(ctx)
+	b, err := engines.Of(address).Connect(ctx)
 	if err != nil {
 		return err
 	}
