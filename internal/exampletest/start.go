@@ -18,7 +18,7 @@ func Start(t *testing.T, run func(ctx context.Context, logger *slog.Logger) erro
 	ended := make(chan error, 1)
 	go func() {
 		ended <- run(ctx, slog.New(slog.NewJSONHandler(writer, nil)))
-		writer.Close() //nolint:errcheck // a pipe's never fails
+		_ = writer.Close() // a pipe's never fails
 	}()
 	t.Cleanup(func() {
 		stop()
