@@ -125,19 +125,9 @@ func (j *Journal) Wake() {
 // Read returns the entries after a position, at most limit, in order and without holes. ErrPruned says that after is
 // below the floor.
 func (j *Journal) Read(ctx context.Context, after int64, limit int) ([]Entry, error) {
-	records, err := j.source.read(ctx, after, limit)
+	records, err := j.records(ctx, after, limit)
 	if err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
-	}
-	// Pruning takes the oldest: what is missing is missing at the front.
-	if len(records) == 0 || records[0].mark.Position != after+1 {
-		floor, err := j.Floor(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if after < floor.Position {
-			return nil, fmt.Errorf("%w: it begins after %d, and %d was asked for", ErrPruned, floor.Position, after)
-		}
+		return nil, err
 	}
 	entries := make([]Entry, len(records))
 	for i := range records {

@@ -87,13 +87,10 @@ func (s *Stamp) Commit(ctx context.Context, c *sqldriver.Conn) error {
 	return nil
 }
 
-// actorOf writes who a context's call is from; "" when it says nothing.
+// actorOf writes who a context's call is from. It is never "": a change without an actor is that of another program.
 func actorOf(ctx context.Context) (string, error) {
 	id, request := auth.From(ctx), caller.RequestOf(ctx)
 	reason, privileged := caller.Privilege(ctx)
-	if !privileged && id.ID == "" && id.Session == "" && len(id.Roles) == 0 && request == (caller.Request{}) {
-		return "", nil
-	}
 	actor := Actor{
 		ID: id.ID, Roles: id.Roles, Session: id.Session, Request: request.ID, UserAgent: request.UserAgent,
 		Privileged: privileged, Reason: reason,

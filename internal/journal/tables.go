@@ -16,7 +16,17 @@ import (
 const (
 	consumerTable   = "consumer"
 	deadLetterTable = "dead_letter"
+	eventTable      = "event"
 )
+
+// EventTable names the table of package audit's events: id, at most 40 characters, and document. It is made by Install; to
+// be journaled, its model must be among those given to Open.
+func EventTable(d engine.Dialect) (schema, name string) {
+	if d.Name() == "postgres" {
+		return "cape", eventTable
+	}
+	return "", "cape_" + eventTable
+}
 
 // sharedTable is one of the journal's tables that no trigger and no source touches.
 type sharedTable struct {
@@ -51,6 +61,9 @@ func sharedTables() []sharedTable {
 			{"consumer", name}, {"position", number}, {"nonce", number},
 			{"tries", number}, {"error", text}, {"at", number}, {"entry", text},
 		}, []string{"consumer", "position", "nonce"}},
+		{eventTable, []sharedColumn{
+			{"id", engine.Shape{Kind: predicate.Text, Size: 40, Keyed: true}}, {"document", text},
+		}, []string{"id"}},
 	}
 }
 
@@ -94,11 +107,13 @@ func (j *Journal) plan(ctx context.Context, c *sqldriver.Conn) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	var missing []string // before the triggers of one of them
 	for _, t := range sharedTables() {
 		if !slices.Contains(present, "cape_"+t.name) {
-			p.statements = append(p.statements, createShared(j.db.Dialect(), j.source.name(t.name), &t))
+			missing = append(missing, createShared(j.db.Dialect(), j.source.name(t.name), &t))
 		}
 	}
+	p.statements = append(missing, p.statements...)
 	return p, nil
 }
 

@@ -1,8 +1,11 @@
+CREATE TABLE cape_consumer (`name` varchar(191) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL, `position` bigint NOT NULL, `nonce` bigint NOT NULL, `tries` bigint NOT NULL, `owner` longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL, `leased` bigint NOT NULL, `fence` bigint NOT NULL, `registered` bigint NOT NULL, PRIMARY KEY (`name`));
+CREATE TABLE cape_dead_letter (`consumer` varchar(191) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL, `position` bigint NOT NULL, `nonce` bigint NOT NULL, `tries` bigint NOT NULL, `error` longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL, `at` bigint NOT NULL, `entry` longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL, PRIMARY KEY (`consumer`, `position`, `nonce`));
+CREATE TABLE cape_event (`id` varchar(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL, `document` longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL, PRIMARY KEY (`id`));
 CREATE TABLE IF NOT EXISTS cape_journal (`id` BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, `at` DATETIME(6) NOT NULL, `v` SMALLINT NOT NULL, `tbl` VARCHAR(191) NOT NULL, `op` CHAR(1) NOT NULL, `key` LONGTEXT, `old` LONGTEXT, `new` LONGTEXT, `tx` VARCHAR(64), `actor` LONGTEXT, `db_user` VARCHAR(512)) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 CREATE TABLE IF NOT EXISTS cape_tick (`id` BIGINT NOT NULL PRIMARY KEY, `nonce` BIGINT NOT NULL, `mark` BIGINT NOT NULL, `first_pos` BIGINT NOT NULL, `last_pos` BIGINT NOT NULL, `high` BIGINT NOT NULL, `ids` LONGTEXT NOT NULL, `holes` LONGTEXT NOT NULL, `at` DATETIME(6) NOT NULL, KEY `cape_tick_pos` (`last_pos`)) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 INSERT IGNORE INTO cape_tick (`id`, `nonce`, `mark`, `first_pos`, `last_pos`, `high`, `ids`, `holes`, `at`) VALUES (0, 0, 0, 0, 0, 0, '', '', UTC_TIMESTAMP(6));
 INSERT IGNORE INTO cape_meta (`key`, `value`) VALUES ('journal.floor', '0 0');
-REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.epoch', '4ff9ad06c5066390');
+REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.epoch', '085cc36dca5638e1');
 REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.format', '1');
 CREATE TRIGGER `cape_items_i` AFTER INSERT ON `items` FOR EACH ROW
 BEGIN
@@ -62,5 +65,3 @@ BEGIN
 END;
 REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.table.items', '1');
 REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.table.everythings', '1');
-CREATE TABLE cape_consumer (`name` varchar(191) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL, `position` bigint NOT NULL, `nonce` bigint NOT NULL, `tries` bigint NOT NULL, `owner` longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL, `leased` bigint NOT NULL, `fence` bigint NOT NULL, `registered` bigint NOT NULL, PRIMARY KEY (`name`));
-CREATE TABLE cape_dead_letter (`consumer` varchar(191) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL, `position` bigint NOT NULL, `nonce` bigint NOT NULL, `tries` bigint NOT NULL, `error` longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL, `at` bigint NOT NULL, `entry` longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL, PRIMARY KEY (`consumer`, `position`, `nonce`));

@@ -1,3 +1,6 @@
+CREATE TABLE cape.consumer ("name" varchar(191) COLLATE "C" NOT NULL, "position" bigint NOT NULL, "nonce" bigint NOT NULL, "tries" bigint NOT NULL, "owner" text COLLATE "C" NOT NULL, "leased" bigint NOT NULL, "fence" bigint NOT NULL, "registered" bigint NOT NULL, PRIMARY KEY ("name"));
+CREATE TABLE cape.dead_letter ("consumer" varchar(191) COLLATE "C" NOT NULL, "position" bigint NOT NULL, "nonce" bigint NOT NULL, "tries" bigint NOT NULL, "error" text COLLATE "C" NOT NULL, "at" bigint NOT NULL, "entry" text COLLATE "C" NOT NULL, PRIMARY KEY ("consumer", "position", "nonce"));
+CREATE TABLE cape.event ("id" varchar(40) COLLATE "C" NOT NULL, "document" text COLLATE "C" NOT NULL, PRIMARY KEY ("id"));
 CREATE TABLE cape.journal (
 	seq bigint GENERATED ALWAYS AS IDENTITY,
 	xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
@@ -52,7 +55,7 @@ BEGIN
 		OR EXISTS (SELECT FROM pg_snapshot_xip(present) AS x WHERE x >= pg_snapshot_xmax(newest.snap)));
 END $capebase$;
 INSERT INTO cape.meta (key, value) VALUES ('journal.format', '1') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
-INSERT INTO cape.meta (key, value) VALUES ('journal.epoch', '7ef399fa1ceb9fc9') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+INSERT INTO cape.meta (key, value) VALUES ('journal.epoch', 'ce7400b479002f74') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
 CREATE OR REPLACE FUNCTION cape."record public.items"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $capebase$ /* capebase journal 1 {"columns":["id","name","count"],"secret":["token"],"shape":"key [\"id\"]"} */
@@ -178,5 +181,3 @@ DROP TRIGGER IF EXISTS "!capebase_truncate" ON "public"."everythings";
 CREATE TRIGGER "!capebase_truncate" BEFORE TRUNCATE ON "public"."everythings" FOR EACH STATEMENT EXECUTE FUNCTION cape."truncate public.everythings"();
 ALTER TABLE "public"."everythings" ENABLE ALWAYS TRIGGER "!capebase_truncate";
 INSERT INTO cape.meta (key, value) VALUES ('journal.table.everythings', '1') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
-CREATE TABLE cape.consumer ("name" varchar(191) COLLATE "C" NOT NULL, "position" bigint NOT NULL, "nonce" bigint NOT NULL, "tries" bigint NOT NULL, "owner" text COLLATE "C" NOT NULL, "leased" bigint NOT NULL, "fence" bigint NOT NULL, "registered" bigint NOT NULL, PRIMARY KEY ("name"));
-CREATE TABLE cape.dead_letter ("consumer" varchar(191) COLLATE "C" NOT NULL, "position" bigint NOT NULL, "nonce" bigint NOT NULL, "tries" bigint NOT NULL, "error" text COLLATE "C" NOT NULL, "at" bigint NOT NULL, "entry" text COLLATE "C" NOT NULL, PRIMARY KEY ("consumer", "position", "nonce"));
