@@ -114,6 +114,7 @@ func (c *Cape) connect() (err error) {
 	c.api, err = rest.New(rest.Settings{
 		BasePath: cfg.BasePath, Origins: cfg.Origins, Logger: cfg.Logger, TrustedProxies: cfg.TrustedProxies,
 		Body: cfg.Limits.Body, Page: cfg.Limits.Page, MaxPage: cfg.Limits.MaxPage,
+		NoRequestLog: cfg.NoRequestLog,
 	})
 	if err != nil {
 		return err
@@ -203,7 +204,8 @@ func (c *Cape) Run(fn func(context.Context)) {
 	c.declareFunc("Run", position(), fn != nil, func() { c.run = append(c.run, fn) })
 }
 
-// ServeHTTP serves every route; before Start it answers 503 with a problem that says so.
+// ServeHTTP serves every route; before Start it answers 503 with a problem that says so. It logs a line a request, at
+// Error where the status is 500 or more, else at Info, and at Debug for probes; a stream's comes when it ends.
 func (c *Cape) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case c.started.Load():

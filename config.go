@@ -24,7 +24,8 @@ type Config struct {
 	Origins        []string       // other origins for CORS, CSRF and WebSocket, such as "https://app.example.com"; default same origin only
 	Migrate        Migrate        // default MigrateAll
 	Retention      time.Duration  // of the journal; default 30 days; negative: forever
-	Logger         *slog.Logger   // default slog.Default()
+	Logger         *slog.Logger   // default slog.Default(); its level bounds what is logged: a request is a line at Info
+	NoRequestLog   bool           // no line a request, where the program's own router writes one; errors are logged still
 	Gorm           gorm.Config    // naming strategy, plugins; default gorm's
 	Limits         Limits         // zero fields take the defaults
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed; default none

@@ -8,8 +8,6 @@ import (
 	"net"
 	"net/http"
 	"time"
-
-	"github.com/capebase/capebase/internal/rest"
 )
 
 // The time-outs of ListenAndServe's server.
@@ -19,8 +17,8 @@ const (
 	idleTimeout       = 2 * time.Minute
 )
 
-// ListenAndServe starts if needed and serves until ctx is done, then shuts down gracefully and closes. It logs a line a
-// request. The error is nil after an orderly end.
+// ListenAndServe starts if needed and serves until ctx is done, then shuts down gracefully and closes. The
+// error is nil after an orderly end.
 func (c *Cape) ListenAndServe(ctx context.Context, addr string) (err error) {
 	defer func() { err = errors.Join(err, c.Close()) }()
 	if err := c.Start(ctx); err != nil {
@@ -32,7 +30,7 @@ func (c *Cape) ListenAndServe(ctx context.Context, addr string) (err error) {
 		return fmt.Errorf("capebase: %w", err)
 	}
 	server := &http.Server{
-		Handler:           rest.Logged(c, c.config.Logger),
+		Handler:           c,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,

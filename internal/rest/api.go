@@ -14,6 +14,7 @@ import (
 
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/caller"
+	"github.com/capebase/capebase/internal/observe"
 	"github.com/capebase/capebase/internal/problem"
 )
 
@@ -25,6 +26,10 @@ type Settings struct {
 	TrustedProxies []netip.Prefix
 	Body           int64 // bytes
 	Page, MaxPage  int
+	// Observers hear of each request, in their order.
+	Observers []observe.Observer
+	// NoRequestLog leaves out the line of each request.
+	NoRequestLog bool
 }
 
 // API is the HTTP side of a backend. Routes are added before it serves.
@@ -50,6 +55,7 @@ func New(s Settings) (*API, error) {
 	a.router = newRouter(a)
 	a.Huma = a.newHuma()
 	a.router.handleOpen("GET "+s.BasePath+"/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		Quiet(w)
 		writeJSON(w, http.StatusOK, []byte(`{"status":"ok"}`+"\n"))
 	})
 	a.router.handleOpen("GET "+s.BasePath+"/readyz", a.readiness)
@@ -168,6 +174,7 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (a *API) readiness(w http.ResponseWriter, r *http.Request) {
+	Quiet(w)
 	if err := a.Ready(r.Context()); err != nil {
 		a.fail(w, r, err)
 		return

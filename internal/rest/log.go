@@ -4,49 +4,44 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"time"
+	"strings"
+
+	"github.com/capebase/capebase/internal/observe"
 )
 
-// Logged writes one line a request: who answers what, how, how long, and under which id.
-func Logged(next http.Handler, logger *slog.Logger) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		begin := time.Now()
-		recorder := &statusWriter{ResponseWriter: w, status: http.StatusOK}
-		var identity string
-		next.ServeHTTP(recorder, r.WithContext(context.WithValue(r.Context(), identityKey{}, &identity)))
-		level := slog.LevelInfo
-		if recorder.status >= http.StatusInternalServerError {
-			level = slog.LevelError
-		}
-		logger.LogAttrs(r.Context(), level, "request",
-			slog.String("method", r.Method),
-			slog.String("path", r.URL.Path),
-			slog.Int("status", recorder.status),
-			slog.Duration("duration", time.Since(begin)),
-			slog.String("identity", identity),
-			slog.String("request", w.Header().Get("X-Request-Id")))
-	})
-}
+// loggedPath bounds what a client's path takes of a log, in bytes.
+const loggedPath = 256
 
-// identityKey is where a log line waits for the caller's ID.
-type identityKey struct{}
-
-// noteIdentity tells the request's log line who is calling.
-func noteIdentity(ctx context.Context, id string) {
-	if note, ok := ctx.Value(identityKey{}).(*string); ok {
-		*note = id
+// log writes the request's line: who was answered what, how, how long, and under which id. It has no headers and no
+// query, which may hold secrets and filters by personal data.
+func (a *API) log(ctx context.Context, o *observe.Request) {
+	level := slog.LevelInfo
+	switch {
+	case o.Quiet:
+		level = slog.LevelDebug
+	case o.Status >= http.StatusInternalServerError:
+		level = slog.LevelError
 	}
-}
-
-// statusWriter notes the status. It unwraps, so that http.ResponseController reaches the connection.
-type statusWriter struct {
-	http.ResponseWriter
-	status int
-}
-
-func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w *statusWriter) WriteHeader(status int) {
-	w.status = status
-	w.ResponseWriter.WriteHeader(status)
+	if a.NoRequestLog || !a.Logger.Enabled(ctx, level) {
+		return
+	}
+	path := o.Path
+	if len(path) > loggedPath {
+		path = strings.ToValidUTF8(path[:loggedPath], "") + "…"
+	}
+	attributes := append(make([]slog.Attr, 0, 12),
+		slog.String("method", o.Method),
+		slog.String("path", path),
+		slog.String("route", o.Route),
+		slog.Int("status", o.Status),
+		slog.Duration("duration", o.Duration),
+		slog.String("identity", o.Identity),
+		slog.String("request", o.ID))
+	if o.Stream {
+		attributes = append(attributes, slog.Bool("stream", true))
+	}
+	if o.Aborted {
+		attributes = append(attributes, slog.Bool("aborted", true))
+	}
+	a.Logger.LogAttrs(ctx, level, "request", append(attributes, o.Attributes...)...)
 }

@@ -12,14 +12,16 @@ import (
 
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/caller"
+	"github.com/capebase/capebase/internal/observe"
 	"github.com/capebase/capebase/internal/problem"
 )
 
-// ServeHTTP gives every request an id, answers CORS, refuses cross-origin writes, and turns panics into problems.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	r = a.withRequest(r)
-	id := caller.RequestOf(r.Context()).ID
-	w.Header().Set("X-Request-Id", id)
+// ServeHTTP gives every request an id, answers CORS, refuses cross-origin writes, turns panics into problems, and tells
+// the observers and the log.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.observed(w, r, (*API).serve) }
+
+func (a *API) serve(o *observation, w http.ResponseWriter, r *http.Request) {
+	id := o.ID
 	defer func() {
 		switch v := recover(); v {
 		case nil:
@@ -41,17 +43,17 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, problem.New(problem.Malformed, "the path is not valid UTF-8 or has a NUL"))
 		return
 	}
+	o.Route = observe.Unmatched
 	a.router.ServeHTTP(w, r)
 }
 
 // Refuse answers a request that the backend cannot serve now.
 func (a *API) Refuse(w http.ResponseWriter, r *http.Request, e *problem.Error) {
-	r = a.withRequest(r)
-	id := caller.RequestOf(r.Context()).ID
-	w.Header().Set("X-Request-Id", id)
-	if !a.cors(w, r) {
-		e.Write(w, id)
-	}
+	a.observed(w, r, func(a *API, o *observation, w http.ResponseWriter, r *http.Request) {
+		if !a.cors(w, r) {
+			e.Write(w, o.ID)
+		}
+	})
 }
 
 // withRequest puts into the context what logs and the audit trail say of the request. One that is there already is kept:
@@ -121,7 +123,7 @@ func (a *API) Identify(next http.Handler) http.Handler {
 func (a *API) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if auth.Known(r.Context()) {
-			noteIdentity(r.Context(), auth.From(r.Context()).ID)
+			noteIdentity(w, auth.From(r.Context()).ID)
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -130,7 +132,7 @@ func (a *API) identified(next http.Handler) http.Handler {
 			a.fail(w, r, err)
 			return
 		}
-		noteIdentity(r.Context(), id.ID)
+		noteIdentity(w, id.ID)
 		found := context.WithValue(r.Context(), foundKey{}, id)
 		next.ServeHTTP(w, r.WithContext(auth.With(found, id)))
 	})
@@ -152,21 +154,29 @@ func (a *API) Given(ctx context.Context) (auth.Identity, bool) {
 // Authenticate returns the identity that the first authenticator finds which knows the credentials. A bearer token that
 // nobody knows is a mistake and not anonymous.
 func (a *API) Authenticate(r *http.Request) (auth.Identity, error) {
+	id, result, err := a.ask(r)
+	for _, observer := range a.Observers {
+		observer.Authenticated(r.Context(), result)
+	}
+	return id, err
+}
+
+func (a *API) ask(r *http.Request) (auth.Identity, observe.Authentication, error) {
 	for _, authenticator := range a.Authenticators {
 		id, err := authenticator.Authenticate(r)
 		switch {
 		case errors.Is(err, auth.ErrUnauthenticated):
-			return auth.Identity{}, problem.Wrap(problem.Unauthenticated, "the credentials are not valid", err)
+			return auth.Identity{}, observe.Refused, problem.Wrap(problem.Unauthenticated, "the credentials are not valid", err)
 		case err != nil:
-			return auth.Identity{}, problem.Wrap(problem.Unavailable, "the credentials cannot be checked now; try again", err)
+			return auth.Identity{}, observe.Unavailable, problem.Wrap(problem.Unavailable, "the credentials cannot be checked now; try again", err)
 		case !anonymous(id):
-			return id, nil
+			return id, observe.Accepted, nil
 		}
 	}
 	if _, given := auth.Bearer(r); given && len(a.Authenticators) > 0 {
-		return auth.Identity{}, problem.New(problem.Unauthenticated, "the bearer token is not valid")
+		return auth.Identity{}, observe.Refused, problem.New(problem.Unauthenticated, "the bearer token is not valid")
 	}
-	return auth.Identity{}, nil
+	return auth.Identity{}, observe.Anonymous, nil
 }
 
 func anonymous(id auth.Identity) bool {

@@ -3,6 +3,7 @@ package rest
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/capebase/capebase/internal/problem"
 )
@@ -38,6 +39,7 @@ func (rt *Router) handle(pattern string, h http.Handler) {
 	if rt.frozen {
 		panic("capebase: the route " + pattern + " after Start")
 	}
+	h = named(pathOf(pattern), h)
 	rt.routes.Handle(pattern, h)
 	switch {
 	case pattern == "/":
@@ -45,6 +47,24 @@ func (rt *Router) handle(pattern string, h http.Handler) {
 	case rt.serving != rt.routes:
 		rt.serving.Handle(pattern, h)
 	}
+}
+
+// pathOf is a pattern without its method.
+func pathOf(pattern string) string {
+	if i := strings.IndexAny(pattern, " \t"); i >= 0 {
+		return strings.TrimLeft(pattern[i:], " \t")
+	}
+	return pattern
+}
+
+// named tells the request's observation which route serves it.
+func named(route string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if o := observationOf(w); o != nil {
+			o.Route = route
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // ServeHTTP serves a request whose middleware has run.
