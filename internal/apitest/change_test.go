@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -125,6 +126,46 @@ func TestDurableConsumer(t *testing.T) {
 		for _, want := range []string{"three", "four"} {
 			if change := await(t, handled); change.Row.Task != want {
 				t.Fatalf("want %s: %+v", want, change)
+			}
+		}
+	})
+}
+
+// Writes that come at the same time may share a transaction, but not what is said of who made them.
+func TestWritersAtOnceKeepTheirNames(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, target dbtest.Target) {
+		const each = 30
+		changes := make(chan capebase.Change[Todo], 8*each)
+		a := start(t, target, func(c *capebase.Cape) {
+			todos := capebase.Publish[Todo](c)
+			todos.Allow(policy.Read, policy.Anyone())
+			todos.Allow(policy.Write, policy.Owner(&todos.Fields.UserID))
+			todos.OnChange(func(_ context.Context, change capebase.Change[Todo]) { changes <- change })
+		})
+		var writers sync.WaitGroup
+		for _, name := range []string{"alice", "bob", "alice", "bob"} {
+			writers.Go(func() {
+				for i := range each {
+					a.as(name).post("/todo", `{"task":"`+name+`"}`).want(http.StatusCreated)
+					a.as(name).post("/todo", `{"task":"`+name+`","user_id":"mallory"}`).want(http.StatusForbidden)
+					if i%3 == 0 {
+						a.as(name).patch("/todo/1", `{"task":"`+name+`"}`)
+					}
+				}
+			})
+		}
+		writers.Wait()
+		a.as("alice").post("/todo", `{"task":"last"}`).want(http.StatusCreated)
+		for seen := 0; ; seen++ {
+			change := await(t, changes)
+			if change.Actor != change.Row.UserID || change.Row.Task != change.Actor && change.Row.Task != "last" {
+				t.Fatalf("%+v", change)
+			}
+			if change.Row.Task == "last" {
+				if seen < 4*each {
+					t.Errorf("%d changes arrived", seen)
+				}
+				break
 			}
 		}
 	})

@@ -133,6 +133,7 @@ type DB struct {
 	drains   bool
 	lexicon  lexicon
 	prepared known
+	group    group
 	close    func() error
 }
 

@@ -18,6 +18,9 @@ func (s *site) record() { s.count = runtime.Callers(3, s.frames[:]) }
 
 // String returns "file:line (function)", of ours where only ours is on the stack.
 func (s *site) String() string {
+	if s.count == 0 {
+		return "a generated route"
+	}
 	frames := runtime.CallersFrames(s.frames[:s.count])
 	nearest := "unknown code"
 	for {

@@ -31,8 +31,18 @@ func (l *lifetime) Done() <-chan struct{}               { return (*l.present.Loa
 func (l *lifetime) Err() error                          { return (*l.present.Load()).Err() }
 func (l *lifetime) Deadline() (at time.Time, some bool) { return (*l.present.Load()).Deadline() }
 
-// begin opens a transaction on a connection of its own.
+// begin opens a transaction on a connection of its own, and notes who does where others may wait for it.
 func (db *DB) begin(ctx context.Context, o driver.TxOptions) (*Conn, error) {
+	c, err := db.beginUnnamed(ctx, o)
+	if err == nil && c.pool.only {
+		c.site.record()
+		c.pool.holder.Store(c)
+	}
+	return c, err
+}
+
+// beginUnnamed is begin for transactions that never last.
+func (db *DB) beginUnnamed(ctx context.Context, o driver.TxOptions) (*Conn, error) {
 	p := db.writer
 	if o.ReadOnly {
 		p = db.reader
@@ -45,10 +55,6 @@ func (db *DB) begin(ctx context.Context, o driver.TxOptions) (*Conn, error) {
 	}
 	if err != nil {
 		return nil, err
-	}
-	if p.only {
-		c.site.record()
-		p.holder.Store(c)
 	}
 	if !c.writes || db.options.Begin == nil {
 		return c, nil
@@ -132,10 +138,23 @@ func (c *Conn) commit(ctx context.Context) error {
 		if err := c.state(ctx); err != nil {
 			return err
 		}
-		if err := c.db.options.Commit(c.within(ctx), c); err != nil {
+		if err := c.stamp(c.within(ctx)); err != nil {
 			return err
 		}
 	}
+	return c.commitStamped(ctx)
+}
+
+// stamp is what Options says of the end of a write.
+func (c *Conn) stamp(ctx context.Context) error {
+	if c.db.options.Commit == nil {
+		return nil
+	}
+	return c.db.options.Commit(ctx, c)
+}
+
+// commitStamped is commit after stamp. It does not roll back.
+func (c *Conn) commitStamped(ctx context.Context) error {
 	if err := c.commitInDriver(ctx); err != nil {
 		return err
 	}

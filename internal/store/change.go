@@ -22,7 +22,7 @@ func (s *Store) Update(ctx context.Context, key []predicate.Value, in Input, con
 		return Result{}, errReadOnly()
 	}
 	var result Result
-	err := s.db.UpdateRetry(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+	err := s.write(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		rule, visible := session.rule(s.Rules.Update), session.visible()
 		before, err := s.lock(ctx, c, key, visible)
 		if err != nil {
@@ -57,7 +57,7 @@ func (s *Store) Delete(ctx context.Context, key []predicate.Value, condition Con
 	if session.readOnly {
 		return errReadOnly()
 	}
-	err := s.db.UpdateRetry(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+	err := s.write(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		before, err := s.lock(ctx, c, key, session.visible())
 		if err != nil {
 			return err

@@ -63,6 +63,15 @@ func (s *Store) hasTriggers(ctx context.Context) (bool, error) {
 	return found, err
 }
 
+// write runs fn in a transaction, be it again. Hooks may take their time, and run statements by their own: they get one for
+// themselves.
+func (s *Store) write(ctx context.Context, fn func(ctx context.Context, c *sqldriver.Conn) error) error {
+	if s.Model.Hooks == 0 {
+		return s.db.UpdateGroup(ctx, fn)
+	}
+	return s.db.UpdateRetry(ctx, fn)
+}
+
 // session is one call's caller with the rules folded for it.
 type session struct {
 	*Store

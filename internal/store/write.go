@@ -65,7 +65,7 @@ func (s *Store) Create(ctx context.Context, inputs []Input) ([]Result, error) {
 		return nil, refused // before hooks run and constraints tell of other rows
 	}
 	var results []Result
-	err := s.db.UpdateRetry(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+	err := s.write(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		results = make([]Result, 0, len(inputs))
 		for _, in := range inputs {
 			row, err := s.insert(ctx, c, in)
