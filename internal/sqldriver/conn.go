@@ -255,7 +255,7 @@ func (c *Conn) exec(ctx context.Context, m manner, query string, args []driver.N
 		observed.done(ctx, c.db, 0, err)
 		return nil, err
 	}
-	if observed != nil {
+	if observed.watched() {
 		affected, err := result.RowsAffected()
 		if err != nil {
 			affected = 0 // some statements have no such number

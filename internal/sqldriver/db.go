@@ -59,6 +59,8 @@ type Options struct {
 	Report func(ctx context.Context, err error) error
 	// Observe is told of each statement once it is done and its rows are read.
 	Observe func(ctx context.Context, s Statement)
+	// Waited is told how long each wait for SQLite's one writer was, also one that was in vain.
+	Waited func(d time.Duration)
 }
 
 // Frame is the statements that begin and end a transaction, without arguments. After Commit, and after the statements
@@ -106,15 +108,6 @@ type Outcome struct {
 	Affected int64 // rows, as the database counts them; -1 where it does not say, and for a statement that failed
 	Rows     int   // returned, and held back
 	Failed   bool
-}
-
-// Statement is what Observe is told.
-type Statement struct {
-	Query    string        // after the guard; without arguments
-	Duration time.Duration // until the last row was read
-	Rows     int64         // read, or affected
-	Err      error
-	Write    bool // it may have changed something
 }
 
 // DB is an opened database. Its methods may be called by several goroutines.

@@ -25,7 +25,7 @@ func (db *DB) UpdateGroup(ctx context.Context, fn func(ctx context.Context, c *C
 	if c := db.joined(ctx); !db.writer.only || c != nil && c.writes {
 		return db.UpdateRetry(ctx, fn)
 	}
-	m := &member{ctx: ctx, fn: fn, turn: make(chan bool, 1)}
+	m := &member{ctx: ctx, fn: fn, turn: make(chan bool, 1), came: db.writer.waits()}
 	if db.group.enter(m) || db.group.await(m) {
 		db.lead(m)
 	}
@@ -42,6 +42,7 @@ func (db *DB) UpdateGroup(ctx context.Context, fn func(ctx context.Context, c *C
 type member struct {
 	ctx  context.Context
 	fn   func(ctx context.Context, c *Conn) error
+	came time.Time // for Options.Waited
 	turn chan bool // gets true when it is to lead the next group, and false once it is done with
 
 	err      error
@@ -167,6 +168,7 @@ func (db *DB) gather(c *Conn) (members []*member) {
 			break
 		}
 		for _, m := range taken {
+			db.writer.waited(m.came)
 			m.run(c, m.nested)
 		}
 		members = append(members, taken...)

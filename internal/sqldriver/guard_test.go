@@ -265,9 +265,9 @@ func TestObserve(t *testing.T) {
 		if failed == nil {
 			t.Fatal("a duplicate was inserted")
 		}
-		if len(seen) != 3 || seen[0].Rows != 3 || !seen[0].Write || seen[0].Err != nil || seen[0].Duration <= 0 ||
-			seen[1].Rows != 2 || seen[1].Write || seen[1].Err != nil || !strings.HasPrefix(seen[1].Query, "SELECT") ||
-			seen[2].Err == nil || !seen[2].Write {
+		if len(seen) != 3 || seen[0].Rows != 3 || seen[0].Err != nil || seen[0].Duration <= 0 ||
+			seen[1].Rows != 2 || seen[1].Err != nil || !strings.HasPrefix(seen[1].Query, "SELECT") ||
+			seen[2].Err == nil {
 			t.Errorf("observed %+v", seen)
 		}
 	})

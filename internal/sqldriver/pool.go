@@ -68,7 +68,9 @@ func newPool(db *DB, c driver.Connector, size int) (*pool, error) {
 // acquire waits for a connection that is alive.
 func (p *pool) acquire(ctx context.Context) (*puddle.Resource[*connection], error) {
 	for {
+		began := p.waits()
 		resource, err := p.wait(ctx)
+		p.waited(began)
 		if err != nil {
 			return nil, err
 		}

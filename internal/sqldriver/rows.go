@@ -18,7 +18,7 @@ type result struct {
 	conn      *Conn
 	rows      driver.Rows
 	statement *statement // to be released
-	observed  *observation
+	observed  observation
 	ctx       context.Context
 	level     int   // of the savepoint it was opened in
 	closed    error // why Next has nothing more to give; nil while open
