@@ -237,7 +237,7 @@ func (c *Cape) Plan(ctx context.Context) ([]string, error) {
 	for i, step := range plan.Steps {
 		statements[i] = step.SQL
 	}
-	j, err := journal.Open(c.db, models(published), journal.Options{Logger: c.config.Logger})
+	j, err := journal.Open(c.db, models(published), journal.Options{Logger: c.config.Logger, History: withHistory(published)})
 	if err != nil {
 		return nil, fmt.Errorf("capebase: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"gorm.io/gorm/schema"
 
+	"github.com/capebase/capebase/internal/journal"
 	"github.com/capebase/capebase/internal/model"
 	"github.com/capebase/capebase/internal/predicate"
 	"github.com/capebase/capebase/internal/store"
@@ -61,8 +62,24 @@ func (c *Cape) check(d *declaration, namer schema.Namer, cache *sync.Map) (*publ
 	if (d.options.routes == 0) != d.options.private || d.options.routes&^allRoutes != 0 {
 		errs = append(errs, fmt.Errorf("Only(%d): name routes such as capebase.List|capebase.Get", d.options.routes))
 	}
-	errs = append(errs, p.resolveRules(), p.shapes(c.api.Huma.OpenAPI().Components.Schemas))
+	errs = append(errs, p.checkHistory(), p.resolveRules(), p.shapes(c.api.Huma.OpenAPI().Components.Schemas))
 	return p, errors.Join(errs...)
+}
+
+// checkHistory tells why versions of rows cannot be served.
+func (p *published) checkHistory() error {
+	if !p.options.history {
+		return nil
+	}
+	if p.options.private {
+		return errors.New("History(): a table that is Private() has no routes; remove one of them")
+	}
+	for _, column := range p.model.Table.Key {
+		if kind := p.model.Table.Columns[column].Kind; !journal.HistoryKey(kind) {
+			return fmt.Errorf("History(): the journal finds no rows by a key of kind %s: use an integer, a string or a UUID", kind)
+		}
+	}
+	return nil
 }
 
 // resolveRules joins the rules of each action: any of the calls suffices.
@@ -166,7 +183,12 @@ func hiddenPaths(all []*published) []error {
 	streams := map[string]*published{}
 	for _, p := range all {
 		for _, other := range all {
-			if rest, below := strings.CutPrefix(p.options.path, other.options.path+"/"); below && !strings.Contains(rest, "/") {
+			rest, below := strings.CutPrefix(p.options.path, other.options.path+"/")
+			if key, last, deeper := strings.Cut(rest, "/"); below && deeper && other.options.history && (last == "history" || last == "revert") {
+				errs = append(errs, fmt.Errorf("Publish[%s] (%s): path %q is that of the history of the key %q of Publish[%s] (%s): choose another with capebase.Path",
+					p.name(), p.at, p.options.path, key, other.name(), other.at))
+			}
+			if below && !strings.Contains(rest, "/") {
 				errs = append(errs, fmt.Errorf("Publish[%s] (%s): path %q is that of the key %q of Publish[%s] (%s): choose another with capebase.Path",
 					p.name(), p.at, p.options.path, rest, other.name(), other.at))
 			}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/capebase/capebase/internal/hub"
 	"github.com/capebase/capebase/internal/journal"
-	"github.com/capebase/capebase/internal/model"
 )
 
 // history is a journal and what this process reads of it. Where another journal takes its place, such as that of a
@@ -23,7 +22,7 @@ type history struct {
 }
 
 // install prepares the journal of the models' tables, and what reads it.
-func (c *Cape) install(ctx context.Context, all []*model.Model) error {
+func (c *Cape) install(ctx context.Context, all []*published) error {
 	if c.live.Load() != nil {
 		return nil // by a Start that failed after this
 	}
@@ -46,9 +45,10 @@ func (c *Cape) install(ctx context.Context, all []*model.Model) error {
 	return err
 }
 
-func (c *Cape) openJournal(all []*model.Model) (*journal.Journal, error) {
-	return journal.Open(c.db, all, journal.Options{
-		Logger: c.config.Logger, Stamp: c.stamp, Retention: c.config.Retention, Fixed: c.config.Migrate == MigrateNone,
+func (c *Cape) openJournal(all []*published) (*journal.Journal, error) {
+	return journal.Open(c.db, models(all), journal.Options{
+		History: withHistory(all),
+		Logger:  c.config.Logger, Stamp: c.stamp, Retention: c.config.Retention, Fixed: c.config.Migrate == MigrateNone,
 	})
 }
 
@@ -127,7 +127,7 @@ func (c *Cape) fail(err error) {
 
 // successor makes the history of the journal that took another one's place.
 func (c *Cape) successor(ctx context.Context, h *history) (*history, error) {
-	j, err := c.openJournal(models(c.published))
+	j, err := c.openJournal(c.published)
 	if err != nil {
 		return nil, err
 	}

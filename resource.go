@@ -28,6 +28,7 @@ type options struct {
 	routes         Route
 	create, update reflect.Type
 	private        bool
+	history        bool
 }
 
 // Route is a set of generated routes.
@@ -97,6 +98,14 @@ func Only(r Route) Option {
 // Consume follow it.
 func Private() Option {
 	return func(o *options) { o.private, o.routes = true, 0 }
+}
+
+// History serves the versions of rows, as far as Config.Retention reaches back: GET /todo/{id}/history, ?as_of=<time> on
+// GET /todo/{id}, and POST /todo/{id}/revert where Update is served. A caller sees the versions that the rules of now let it
+// read, of rows that are gone and of those that it may read now. Each write of the table pays for an index on the journal.
+// Keys can be integers, strings, UUIDs, booleans and bytes.
+func History() Option {
+	return func(o *options) { o.history = true }
 }
 
 // CreateAs takes C's fields in POST instead of T's; C is checked against T by Start. Its default tags apply.

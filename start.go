@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/capebase/capebase/internal/journal"
 	"github.com/capebase/capebase/internal/migrate"
 	"github.com/capebase/capebase/internal/model"
 	"github.com/capebase/capebase/internal/predicate"
@@ -74,7 +75,7 @@ func (c *Cape) prepare(ctx context.Context, all []*published) error {
 	if err := c.migrate(ctx, models(all)); err != nil {
 		return err
 	}
-	if err := c.install(ctx, models(all)); err != nil {
+	if err := c.install(ctx, all); err != nil {
 		return err
 	}
 	if err := c.registerConsumers(ctx, all); err != nil {
@@ -95,6 +96,17 @@ func models(all []*published) []*model.Model {
 	found := make([]*model.Model, len(all))
 	for i, p := range all {
 		found[i] = p.model
+	}
+	return found
+}
+
+// withHistory lists the numbers of those whose rows' versions are served.
+func withHistory(all []*published) []int {
+	var found []int
+	for i, p := range all {
+		if p.options.history {
+			found = append(found, i)
+		}
 	}
 	return found
 }
@@ -128,6 +140,9 @@ func (c *Cape) mount(ctx context.Context, all []*published) (err error) {
 		resource := &rest.Resource{
 			Path: p.options.path, Routes: rest.Route(p.options.routes), Store: stores[i],
 			Create: p.create, Update: p.update, Read: c.api.File(p.model.Name, p.read),
+		}
+		if p.options.history {
+			resource.History = &rest.History{Table: i, Journal: func() *journal.Journal { return c.live.Load().journal }}
 		}
 		if p.options.routes&Subscribe != 0 {
 			resource.Subscribe = c.streams.Resource(p.streamName())

@@ -237,6 +237,7 @@ type table struct {
 	index   int
 	model   *model.Model
 	columns map[string]int // by name, without the secret ones
+	history bool           // the versions of its rows are read
 }
 
 func newTable(index int, m *model.Model) *table {

@@ -21,9 +21,12 @@ func (e *MissingError) Error() string {
 // and the models' tables. Triggers of a newer format stay. Where triggers had been and are missing, a gap entry says so.
 // Any number of processes may call it at once; where nothing is missing it writes nothing.
 func (j *Journal) Install(ctx context.Context) error {
-	statements, err := j.Statements(ctx)
+	statements, err := j.recording(ctx)
 	if err == nil && len(statements) > 0 {
 		err = j.install(ctx)
+	}
+	if err == nil {
+		err = j.installIndexes(ctx)
 	}
 	if err != nil {
 		return err
@@ -33,18 +36,33 @@ func (j *Journal) Install(ctx context.Context) error {
 
 // Check is Install for a program that may not change the schema: what is missing is a *MissingError.
 func (j *Journal) Check(ctx context.Context) error {
-	statements, err := j.Statements(ctx)
+	statements, err := j.recording(ctx)
 	if err != nil {
 		return err
 	}
-	if len(statements) > 0 {
+	missing, _, err := j.indexes(ctx)
+	if err != nil {
+		return err
+	}
+	if statements = append(statements, missing...); len(statements) > 0 {
 		return &MissingError{Statements: statements}
 	}
 	return j.begin(ctx)
 }
 
-// Statements returns what Install would run. Before the tables exist it is what is needed for them as planned.
-func (j *Journal) Statements(ctx context.Context) (statements []string, err error) {
+// Statements returns what Install would run. Before the tables exist it is what is needed for them as planned. Those about
+// indexes come last; on PostgreSQL they cannot be part of a transaction.
+func (j *Journal) Statements(ctx context.Context) ([]string, error) {
+	statements, err := j.recording(ctx)
+	if err != nil {
+		return nil, err
+	}
+	missing, surplus, err := j.indexes(ctx)
+	return append(append(statements, missing...), surplus...), err
+}
+
+// recording plans what is needed for changes to be recorded.
+func (j *Journal) recording(ctx context.Context) (statements []string, err error) {
 	err = j.db.View(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		p, err := j.plan(ctx, c)
 		if err == nil {

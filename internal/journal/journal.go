@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,6 +46,9 @@ type Options struct {
 	// Hold is the age up to which an entry is kept for a durable consumer that has not passed it; default 4 times
 	// Retention (120 days where that is negative), and never less than it. Beyond it the consumer is lost.
 	Hold time.Duration
+	// History are the numbers of the tables whose rows' versions will be read: see Past. They get an index each (one for all
+	// on MySQL), which those without lose.
+	History []int
 	// Fixed forbids Run to reinstall triggers that went missing: it logs an error instead.
 	Fixed bool
 }
@@ -60,6 +64,7 @@ type Journal struct {
 	wake    chan struct{}
 	tailed  atomic.Pointer[Mark] // where Run is; nil where there is something else for it to look at
 	epoch   atomic.Pointer[string]
+	health  health
 
 	actors    sync.Mutex // guards the following
 	actorText string     // the last one that was decoded
@@ -85,6 +90,7 @@ func Open(db *sqldriver.DB, models []*model.Model, o Options) (*Journal, error) 
 	j := &Journal{db: db, options: o, log: o.Logger, byName: make(map[string]*table), wake: make(chan struct{}, 1)}
 	for i, m := range models {
 		t := newTable(i, m)
+		t.history = slices.Contains(o.History, i)
 		j.tables = append(j.tables, t)
 		j.byName[recorded(m.Table.Schema, m.Table.Name)] = t
 	}

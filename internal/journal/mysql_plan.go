@@ -50,7 +50,7 @@ func (s *mysqlSource) plan(ctx context.Context, c *sqldriver.Conn) (*plan, error
 	s.catalog.note(all, w.tables)
 	for _, t := range s.tables {
 		if !w.journaled(t.recordedName()) {
-			p.statements = append(p.statements, mysqlSetMeta(metaTable+t.recordedName(), strconv.Itoa(format)))
+			p.statements = append(p.statements, s.noteTable(t))
 		}
 	}
 	return p, nil

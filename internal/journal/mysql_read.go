@@ -184,8 +184,10 @@ func (s *mysqlSource) prune(ctx context.Context, upTo int64, before time.Time, l
 	err = s.db.UpdateRetry(sqldriver.Outside(ctx), func(ctx context.Context, c *sqldriver.Conn) error {
 		removed = 0
 		var floor Mark
+		var latest int64
 		query := "SELECT `value` FROM cape_meta WHERE `key` = '" + metaFloor + "' FOR UPDATE"
 		err := each(ctx, c, query, nil, func(row []driver.Value) (err error) {
+			latest, _ = timeIn(textOf(row[0]), 2)
 			floor, err = parseFloor(textOf(row[0]))
 			return err
 		})
@@ -196,39 +198,45 @@ func (s *mysqlSource) prune(ctx context.Context, upTo int64, before time.Time, l
 		if err != nil {
 			return err
 		}
-		if places, err = s.outdated(ctx, c, places, upTo, before); err != nil || len(places) == 0 {
+		places, last, err := s.outdated(ctx, c, places, upTo, before)
+		if err != nil || len(places) == 0 {
 			return err
 		}
 		removed = len(places)
-		return s.remove(ctx, c, places)
+		return s.remove(ctx, c, places, max(latest, last))
 	})
 	return removed, err
 }
 
-// outdated shortens places to those that can go. An entry that is not there any more can.
-func (s *mysqlSource) outdated(ctx context.Context, c *sqldriver.Conn, places []mysqlPlace, upTo int64, before time.Time) ([]mysqlPlace, error) {
-	keep := make(map[int64]bool)
+// outdated shortens places to those that can go, and returns their latest time in microseconds. An entry that is not there
+// any more can go.
+func (s *mysqlSource) outdated(ctx context.Context, c *sqldriver.Conn, places []mysqlPlace, upTo int64, before time.Time) (old []mysqlPlace, latest int64, err error) {
+	times := make(map[int64]time.Time)
 	for _, set := range mysqlSets(places) {
 		where, args := mysqlWithin(set)
 		err := each(ctx, c, "SELECT `id`, `at` FROM cape_journal WHERE "+where, args, func(row []driver.Value) error {
-			if at, ok := row[1].(time.Time); ok && !at.Before(before) {
-				keep[intOf(row[0])] = true
+			if at, ok := row[1].(time.Time); ok {
+				times[intOf(row[0])] = at
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	for i, p := range places {
-		if p.mark.Position > upTo || keep[p.id] {
-			return places[:i], nil
+		at, known := times[p.id]
+		if p.mark.Position > upTo || known && !at.Before(before) {
+			return places[:i], latest, nil
+		}
+		if known {
+			latest = max(latest, at.UnixMicro())
 		}
 	}
-	return places, nil
+	return places, latest, nil
 }
 
-func (s *mysqlSource) remove(ctx context.Context, c *sqldriver.Conn, places []mysqlPlace) error {
+func (s *mysqlSource) remove(ctx context.Context, c *sqldriver.Conn, places []mysqlPlace, latest int64) error {
 	for _, set := range mysqlSets(places) {
 		for _, r := range set {
 			// With the limit the statement never looks at the row after the last.
@@ -241,7 +249,7 @@ func (s *mysqlSource) remove(ctx context.Context, c *sqldriver.Conn, places []my
 	floor := places[len(places)-1].mark
 	// The row is there from the beginning; to replace it would need two more rights.
 	const set = "UPDATE cape_meta SET `value` = ? WHERE `key` = '" + metaFloor + "'"
-	if _, err := c.Exec(ctx, set, arguments(fmt.Sprintf("%d %d", floor.Position, floor.Nonce))); err != nil {
+	if _, err := c.Exec(ctx, set, arguments(floorText(floor, latest))); err != nil {
 		return err
 	}
 	// The newest tick stays, and is not looked at: others write the one after it.

@@ -35,7 +35,7 @@ func (s *postgresSource) plan(ctx context.Context, c *sqldriver.Conn) (*plan, er
 			return nil, fmt.Errorf("table %s: %w", t.model.Table.Name, err)
 		}
 		if !journaled {
-			p.statements = append(p.statements, s.setMeta(metaTable+t.recordedName(), strconv.Itoa(format)))
+			p.statements = append(p.statements, s.noteTable(t))
 		}
 	}
 	return p, nil
@@ -73,6 +73,13 @@ func (s *postgresSource) planOwn(ctx context.Context, c *sqldriver.Conn, p *plan
 			p.statements = append(p.statements, "ALTER TABLE cape."+table+" RENAME TO "+table+"_before_"+epoch)
 		}
 		p.statements = append(p.statements, "ALTER INDEX cape.tick_pkey RENAME TO tick_pkey_before_"+epoch)
+		old, err := s.historyIndexes(ctx, c)
+		if err != nil {
+			return err
+		}
+		for _, index := range old {
+			p.statements = append(p.statements, "DROP INDEX cape."+postgresQuote(index))
+		}
 		p.warnings = append(p.warnings, "its tables are of another database cluster; it begins anew, and the old entries are in cape.journal_before_"+epoch)
 	case has("journal"):
 		p.statements = append(p.statements, "DROP TABLE cape.journal")
@@ -81,6 +88,9 @@ func (s *postgresSource) planOwn(ctx context.Context, c *sqldriver.Conn, p *plan
 	}
 	p.statements = append(p.statements, postgresOwnTables()...)
 	p.statements = append(p.statements, s.setMeta(metaFormat, strconv.Itoa(format)), s.setMeta(metaEpoch, epoch))
+	if installed {
+		p.statements = append(p.statements, "UPDATE cape.meta SET value = "+s.tableNote()+" WHERE key LIKE '"+metaTable+"%'")
+	}
 	return nil
 }
 

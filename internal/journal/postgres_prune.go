@@ -52,7 +52,11 @@ func (s *postgresSource) prune(ctx context.Context, upTo int64, before time.Time
 // remove removes the oldest entries.
 func (s *postgresSource) remove(ctx context.Context, c *sqldriver.Conn, rows []postgresRow) error {
 	var xids, seqs []string
+	latest := rows[0].at
 	for i := range rows {
+		if rows[i].at.After(latest) {
+			latest = rows[i].at
+		}
 		xids = append(xids, strconv.FormatUint(rows[i].source, 10))
 		seqs = append(seqs, strconv.FormatInt(rows[i].seq, 10))
 	}
@@ -65,7 +69,7 @@ func (s *postgresSource) remove(ctx context.Context, c *sqldriver.Conn, rows []p
 	if _, err := c.Exec(ctx, ticks, arguments(last.Position)); err != nil {
 		return err
 	}
-	const floor = "UPDATE cape.tick SET pos_hi = $1::bigint, nonce = $2::bigint WHERE id = (SELECT min(id) FROM cape.tick) AND pos_hi < $1::bigint"
-	_, err := c.Exec(ctx, floor, arguments(last.Position, int64(last.Nonce))) //nolint:gosec // the bits, not the number
+	const floor = "UPDATE cape.tick SET pos_hi = $1::bigint, nonce = $2::bigint, at = greatest(at, $3::timestamptz) WHERE id = (SELECT min(id) FROM cape.tick) AND pos_hi < $1::bigint"
+	_, err := c.Exec(ctx, floor, arguments(last.Position, int64(last.Nonce), latest)) //nolint:gosec // the bits, not the number
 	return err
 }

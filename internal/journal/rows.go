@@ -41,6 +41,15 @@ func arguments(values ...driver.Value) []driver.NamedValue {
 	return args
 }
 
+// also returns the arguments with more after them, and leaves the given ones alone.
+func also(args []driver.NamedValue, values ...driver.Value) []driver.NamedValue {
+	all := append(make([]driver.NamedValue, 0, len(args)+len(values)), args...)
+	for _, v := range values {
+		all = append(all, driver.NamedValue{Ordinal: len(all) + 1, Value: v})
+	}
+	return all
+}
+
 // textOf copies a cell's text; NULL is "".
 func textOf(v driver.Value) string {
 	switch v := v.(type) {

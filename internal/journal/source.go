@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/capebase/capebase/internal/predicate"
@@ -72,6 +73,27 @@ type source interface {
 	// has written since, in order, at most limit.
 	statement(ctx context.Context, c *sqldriver.Conn) (written func(ctx context.Context, limit int) ([]record, error), err error)
 
+	// indexes compares the indexes by row with what the tables need. missing makes them, surplus drops those of tables that
+	// need none.
+	indexes(ctx context.Context, c *sqldriver.Conn) (missing, surplus []string, err error)
+
+	// online is exclusive for statements that keep nobody waiting for long, and may not be in a transaction.
+	online(ctx context.Context, fn func(ctx context.Context, c *sqldriver.Conn) error) error
+
+	// hold is the first statement of a consistent read: it keeps away from the table what would not be seen as it was.
+	hold(ctx context.Context, c *sqldriver.Conn, t *table) error
+
+	// versions reads the entries of a row below an id, newest first, at most limit; fewer only when there are no more. The
+	// ids are in the order of the row's changes: of two transactions that change a row the second waits for the first.
+	versions(ctx context.Context, c *sqldriver.Conn, t *table, key []predicate.Value, before int64, limit int) ([]version, error)
+
+	// changedAfter reads a row's first entry, in the order of ids, whose time is after at. A statement that waited for
+	// another's lock may have the earlier time of the two: times are not in that order.
+	changedAfter(ctx context.Context, c *sqldriver.Conn, t *table, key []predicate.Value, at time.Time) (*version, error)
+
+	// reach reads since when a table's changes are all there, and the clock.
+	reach(ctx context.Context, c *sqldriver.Conn, t *table) (Reach, error)
+
 	// convert turns a value of an image into what the driver gives for a column of the kind.
 	convert(kind predicate.Kind, t token) (driver.Value, error)
 
@@ -115,10 +137,28 @@ type record struct {
 const (
 	metaFormat = "journal.format" // the format of the journal's tables
 	metaEpoch  = "journal.epoch"  // random
-	metaFloor  = "journal.floor"  // the floor's position and nonce, in decimal
-	// metaTable and a table's recorded name: its triggers had been installed.
+	// metaFloor is the floor's position and nonce, and the latest time of an entry that was pruned, in decimal. PostgreSQL
+	// has a tick for it.
+	metaFloor = "journal.floor"
+	// metaTable and a table's recorded name: its triggers had been installed. The value is tableNote and the time.
 	metaTable = "journal.table."
 )
+
+// tableNote begins the value of a table's row of the meta table. Microseconds follow: since then its changes are journaled.
+const tableNote = "1 "
+
+// otherFormat tells whether the journal is another version's affair.
+func otherFormat(meta map[string]string) bool {
+	found := meta[metaFormat]
+	return found != "" && found != strconv.Itoa(format)
+}
+
+// unknownSince tells whether an older build has installed a table's triggers, and noted no time.
+func unknownSince(t *table, meta map[string]string) bool {
+	value, installed := meta[metaTable+t.recordedName()]
+	_, known := timeIn(value, 1)
+	return t.history && installed && !known
+}
 
 // format is the version of the triggers and of the tables that they write to. Each change of either, also of the text of
 // a trigger, is a new one. A program leaves alone what has a higher format than its own.

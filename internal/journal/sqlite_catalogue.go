@@ -44,7 +44,7 @@ func (s *sqliteSource) plan(ctx context.Context, c *sqldriver.Conn) (*plan, erro
 			return nil, fmt.Errorf("table %s: %w", t.model.Table.Name, err)
 		}
 		if !journaled {
-			p.statements = append(p.statements, s.setMeta(metaTable+t.recordedName(), fmt.Sprint(format)))
+			p.statements = append(p.statements, s.noteTable(t))
 		}
 	}
 	return p, nil

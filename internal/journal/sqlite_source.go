@@ -185,8 +185,8 @@ func (s *sqliteSource) watch(ctx context.Context, wake func(head Mark)) error {
 	})
 }
 
-func number(ctx context.Context, c *sqldriver.Conn, query string) (n int64, err error) {
-	err = each(ctx, c, query, nil, func(row []driver.Value) error {
+func number(ctx context.Context, c *sqldriver.Conn, query string, args ...driver.NamedValue) (n int64, err error) {
+	err = each(ctx, c, query, args, func(row []driver.Value) error {
 		n = intOf(row[0])
 		return nil
 	})
@@ -210,12 +210,16 @@ func (s *sqliteSource) prune(ctx context.Context, upTo int64, before time.Time, 
 	err = s.db.UpdateRetry(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		removed = 0
 		var last Mark
+		latest, err := s.pruned(ctx, c)
+		if err != nil {
+			return err
+		}
 		query := sqliteEntry + "WHERE seq <= ? ORDER BY seq LIMIT ?"
 		old := true
-		err := each(ctx, c, query, arguments(upTo, int64(limit)), func(row []driver.Value) error {
+		err = each(ctx, c, query, arguments(upTo, int64(limit)), func(row []driver.Value) error {
 			r := s.record(row)
 			if old = old && r.at.Before(before); old {
-				last = r.mark
+				last, latest = r.mark, max(latest, r.at.UnixMicro())
 				removed++
 			}
 			return nil
@@ -230,7 +234,7 @@ func (s *sqliteSource) prune(ctx context.Context, upTo int64, before time.Time, 
 		if _, err := c.Exec(ctx, "DELETE FROM cape_stash", nil); err != nil {
 			return err
 		}
-		_, err = c.Exec(ctx, s.setMeta(metaFloor, fmt.Sprintf("%d %d", last.Position, last.Nonce)), nil)
+		_, err = c.Exec(ctx, s.setMeta(metaFloor, floorText(last, latest)), nil)
 		return err
 	})
 	return removed, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"github.com/capebase/capebase/auth"
@@ -89,15 +90,26 @@ func (s *Stamp) Commit(ctx context.Context, c *sqldriver.Conn) error {
 
 // actorOf writes who a context's call is from. It is never "": a change without an actor is that of another program.
 func actorOf(ctx context.Context) (string, error) {
+	doc, err := json.Marshal(ActorOf(ctx))
+	return string(doc), err
+}
+
+// maxUserAgent bounds what is kept of a user agent with each change, in bytes: clients can send what they like.
+const maxUserAgent = 255
+
+// ActorOf is who a context's call is from.
+func ActorOf(ctx context.Context) Actor {
 	id, request := auth.From(ctx), caller.RequestOf(ctx)
 	reason, privileged := caller.Privilege(ctx)
 	actor := Actor{
 		ID: id.ID, Roles: id.Roles, Session: id.Session, Request: request.ID, UserAgent: request.UserAgent,
 		Privileged: privileged, Reason: reason,
 	}
+	if len(actor.UserAgent) > maxUserAgent {
+		actor.UserAgent = strings.ToValidUTF8(actor.UserAgent[:maxUserAgent], "")
+	}
 	if request.Address.IsValid() {
 		actor.Address = request.Address.String()
 	}
-	doc, err := json.Marshal(&actor)
-	return string(doc), err
+	return actor
 }

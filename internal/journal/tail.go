@@ -43,7 +43,9 @@ func (j *Journal) Run(ctx context.Context, after Mark, deliver func(entries []En
 			return nil
 		case errors.Is(err, ErrReplaced):
 			return err
-		case err != nil:
+		}
+		j.health.stepped(err)
+		if err != nil {
 			j.log.WarnContext(ctx, "journal: the tailer will try again", "error", err, "after", backoff)
 			pause(ctx, backoff)
 			backoff = min(2*backoff, lastBackoff)
@@ -176,26 +178,32 @@ func (t *tailer) verify(ctx context.Context) error {
 	if err := t.memory.check(ctx, t.Journal, t.at); err != nil {
 		return err
 	}
-	statements, err := t.Statements(ctx)
+	statements, err := t.recording(ctx)
 	var refused *refusedError
 	switch {
 	case errors.As(err, &refused):
 		// What can be read is delivered all the same.
+		t.health.records(err)
 		t.log.ErrorContext(ctx, "journal: some changes are not recorded any more", "error", err)
 		t.unsound = false
 	case err != nil:
 		return err
 	case len(statements) == 0:
+		t.health.records(nil)
 		t.unsound = false
 	case t.options.Fixed:
-		t.log.ErrorContext(ctx, "journal: changes are not recorded any more", "error", &MissingError{Statements: statements})
+		err := &MissingError{Statements: statements}
+		t.health.records(err)
+		t.log.ErrorContext(ctx, "journal: changes are not recorded any more", "error", err)
 		t.unsound = false // said once for each change of the catalogue
 	default:
 		if err := t.install(ctx); err != nil {
 			// What can be read is delivered all the same; the next wake-up tries again.
+			t.health.records(err)
 			t.log.ErrorContext(ctx, "journal: changes are not recorded any more, and the triggers cannot be reinstalled", "error", err)
 			return nil
 		}
+		t.health.records(nil)
 		t.unsound = false
 	}
 	return nil

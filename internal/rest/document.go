@@ -36,6 +36,9 @@ func (r *Resource) documentList() *huma.Operation {
 func (r *Resource) documentGet() *huma.Operation {
 	op := r.operation("get", "Get a "+r.model.Name, "One row, when the caller may read it.")
 	op.Parameters = []*huma.Param{r.idParam(), ifNoneMatch()}
+	if r.History != nil {
+		op.Parameters = append(op.Parameters, asOfDocument())
+	}
 	op.Responses["200"] = r.rowResponse("The row.")
 	notModified(op)
 	r.problems(op, http.StatusBadRequest, http.StatusNotFound)

@@ -38,6 +38,7 @@ type Resource struct {
 	Create, Update *model.Shape // what POST and PATCH take
 	Read           *huma.Schema // a reference to the schema of a row
 	Subscribe      http.Handler // live changes
+	History        *History     // nil: versions of rows are not served
 
 	api   *API
 	model *model.Model
@@ -66,7 +67,7 @@ type route struct {
 }
 
 func (r *Resource) routes() []route {
-	return []route{
+	routes := []route{
 		{List, http.MethodGet, "", r.list, r.documentList},
 		{Create, http.MethodPost, "", r.create, r.documentCreate},
 		{Subscribe, http.MethodGet, "/subscribe", r.subscribe, r.documentSubscribe},
@@ -74,6 +75,12 @@ func (r *Resource) routes() []route {
 		{Update, http.MethodPatch, "/{id}", r.update, r.documentUpdate},
 		{Delete, http.MethodDelete, "/{id}", r.delete, r.documentDelete},
 	}
+	if r.History != nil {
+		routes = append(routes,
+			route{^Route(0), http.MethodGet, "/{id}/history", r.history, r.documentHistory},
+			route{Update, http.MethodPost, "/{id}/revert", r.revert, r.documentRevert})
+	}
+	return routes
 }
 
 func (r *Resource) subscribe(w http.ResponseWriter, req *http.Request) { r.Subscribe.ServeHTTP(w, req) }
@@ -142,6 +149,13 @@ func (r *Resource) get(w http.ResponseWriter, req *http.Request) {
 	key, err := r.key(req)
 	if err != nil {
 		r.api.fail(w, req, err)
+		return
+	}
+	if text, given, err := asOfParameter(req); err != nil {
+		r.api.fail(w, req, err)
+		return
+	} else if given {
+		r.getAsOf(w, req, key, text)
 		return
 	}
 	row, err := r.Store.Get(req.Context(), key)

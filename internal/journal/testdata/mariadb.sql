@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS cape_journal (`id` BIGINT NOT NULL AUTO_INCREMENT PRI
 CREATE TABLE IF NOT EXISTS cape_tick (`id` BIGINT NOT NULL PRIMARY KEY, `nonce` BIGINT NOT NULL, `mark` BIGINT NOT NULL, `first_pos` BIGINT NOT NULL, `last_pos` BIGINT NOT NULL, `high` BIGINT NOT NULL, `ids` LONGTEXT NOT NULL, `holes` LONGTEXT NOT NULL, `at` DATETIME(6) NOT NULL, KEY `cape_tick_pos` (`last_pos`)) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 INSERT IGNORE INTO cape_tick (`id`, `nonce`, `mark`, `first_pos`, `last_pos`, `high`, `ids`, `holes`, `at`) VALUES (0, 0, 0, 0, 0, 0, '', '', UTC_TIMESTAMP(6));
 INSERT IGNORE INTO cape_meta (`key`, `value`) VALUES ('journal.floor', '0 0');
-REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.epoch', '085cc36dca5638e1');
+REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.epoch', '03e8f55f07327c16');
 REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.format', '1');
 CREATE TRIGGER `cape_items_i` AFTER INSERT ON `items` FOR EACH ROW
 BEGIN
@@ -63,5 +63,5 @@ BEGIN
 	DECLARE cape_signature LONGTEXT DEFAULT '/* capebase journal 1 {"columns":["id","flag","number","double","price","text","uuid","data","at","doc","comment"],"shape":"98147f76065a90aa"} */';
 	INSERT INTO `cape_journal` (`at`, `v`, `tbl`, `op`, `key`, `old`, `new`, `tx`, `actor`, `db_user`) VALUES (UTC_TIMESTAMP(6), 1, 'everythings', 'D', CONCAT('[', OLD.`id`, ']'), CONCAT('{"id":', IFNULL(OLD.`id`, 'null'), ',"flag":', IFNULL(OLD.`flag`, 'null'), ',"number":', IFNULL(OLD.`number`, 'null'), ',"double":', IFNULL(OLD.`double`, 'null'), ',"price":', IFNULL(OLD.`price`, 'null'), ',"text":', IFNULL(JSON_QUOTE(OLD.`text`), 'null'), ',"uuid":', IFNULL(JSON_QUOTE(OLD.`uuid`), 'null'), ',"data":', IFNULL(CONCAT('{"$blob":"', REPLACE(TO_BASE64(OLD.`data`), CHAR(10 USING utf8mb4), ''), '"}'), 'null'), ',"at":', IFNULL(CONCAT('"', OLD.`at`, '"'), 'null'), ',"doc":', IFNULL(JSON_QUOTE(OLD.`doc`), 'null'), ',"comment":', IFNULL(JSON_QUOTE(OLD.`comment`), 'null'), '}'), NULL, LEFT(@cape_tx, 64), @cape_actor, USER());
 END;
-REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.table.items', '1');
-REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.table.everythings', '1');
+REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.table.items', CONCAT('1 ', TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))));
+REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.table.everythings', CONCAT('1 ', TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))));

@@ -55,7 +55,7 @@ BEGIN
 		OR EXISTS (SELECT FROM pg_snapshot_xip(present) AS x WHERE x >= pg_snapshot_xmax(newest.snap)));
 END $capebase$;
 INSERT INTO cape.meta (key, value) VALUES ('journal.format', '1') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
-INSERT INTO cape.meta (key, value) VALUES ('journal.epoch', 'ce7400b479002f74') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+INSERT INTO cape.meta (key, value) VALUES ('journal.epoch', '942b60d25bcf0368') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
 CREATE OR REPLACE FUNCTION cape."record public.items"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $capebase$ /* capebase journal 1 {"columns":["id","name","count"],"secret":["token"],"shape":"key [\"id\"]"} */
@@ -110,7 +110,7 @@ ALTER TABLE "public"."items" ENABLE ALWAYS TRIGGER "!capebase";
 DROP TRIGGER IF EXISTS "!capebase_truncate" ON "public"."items";
 CREATE TRIGGER "!capebase_truncate" BEFORE TRUNCATE ON "public"."items" FOR EACH STATEMENT EXECUTE FUNCTION cape."truncate public.items"();
 ALTER TABLE "public"."items" ENABLE ALWAYS TRIGGER "!capebase_truncate";
-INSERT INTO cape.meta (key, value) VALUES ('journal.table.items', '1') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+INSERT INTO cape.meta (key, value) VALUES ('journal.table.items', '1 ' || (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
 CREATE OR REPLACE FUNCTION cape."record public.everythings"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET bytea_output = 'hex' SET extra_float_digits = 1 SET timezone = 'UTC'
 AS $capebase$ /* capebase journal 1 {"columns":["id","flag","number","double","price","text","uuid","data","at","doc","comment"],"shape":"key [\"id\"]\nset bytea_output = 'hex'\nset extra_float_digits = 1\nset timezone = 'UTC'\njsonb doc"} */
@@ -180,4 +180,4 @@ ALTER TABLE "public"."everythings" ENABLE ALWAYS TRIGGER "!capebase";
 DROP TRIGGER IF EXISTS "!capebase_truncate" ON "public"."everythings";
 CREATE TRIGGER "!capebase_truncate" BEFORE TRUNCATE ON "public"."everythings" FOR EACH STATEMENT EXECUTE FUNCTION cape."truncate public.everythings"();
 ALTER TABLE "public"."everythings" ENABLE ALWAYS TRIGGER "!capebase_truncate";
-INSERT INTO cape.meta (key, value) VALUES ('journal.table.everythings', '1') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+INSERT INTO cape.meta (key, value) VALUES ('journal.table.everythings', '1 ' || (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
