@@ -91,10 +91,11 @@ func drawStatement(t *rapid.T, forms []string) string {
 }
 
 // TestEntriesMakeTheTables runs random transactions, parts of which are rolled back: what the journal has is what was
-// committed, each entry's before is the after of the row's last one, and replayed they make the tables.
+// committed, each entry's before is the after of the row's last one, replayed they make the tables, and the versions of
+// each row are its entries.
 func TestEntriesMakeTheTables(t *testing.T) {
 	eachJournaled(t, func(t *testing.T, target dbtest.Target) {
-		b := open(t, target, Options{}, parse[Folder](t), parse[File](t)).start()
+		b := open(t, target, Options{History: []int{0, 1}}, parse[Folder](t), parse[File](t)).start()
 		delivered := b.tail(Mark{})
 		forms := statements(target.Engine)
 		at := int64(0)
@@ -124,6 +125,7 @@ func TestEntriesMakeTheTables(t *testing.T) {
 			}
 			l.addAll(entries)
 			l.compare(b)
+			b.versionsAre(entries)
 			if l.gaps > 0 {
 				rt.Error("there is a gap")
 			}

@@ -62,7 +62,7 @@ func (s *mysqlSource) indexes(ctx context.Context, c *sqldriver.Conn) (missing, 
 	case len(needed) > 0 && present == 0:
 		missing = append([]string{"CREATE INDEX " + mysqlHistoryIndex + " ON cape_journal (`tbl`, `key`(" + mysqlKeyPrefix + ")) ALGORITHM=INPLACE LOCK=NONE"}, missing...)
 	case len(needed) == 0 && present != 0:
-		surplus = append(surplus, "DROP INDEX "+mysqlHistoryIndex+" ON cape_journal ALGORITHM=INPLACE LOCK=NONE")
+		surplus = append(surplus, "DROP INDEX "+mysqlHistoryIndex+" ON cape_journal")
 	}
 	return missing, surplus, nil
 }

@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS cape_journal (`id` BIGINT NOT NULL AUTO_INCREMENT PRI
 CREATE TABLE IF NOT EXISTS cape_tick (`id` BIGINT NOT NULL PRIMARY KEY, `nonce` BIGINT NOT NULL, `mark` BIGINT NOT NULL, `first_pos` BIGINT NOT NULL, `last_pos` BIGINT NOT NULL, `high` BIGINT NOT NULL, `ids` LONGTEXT NOT NULL, `holes` LONGTEXT NOT NULL, `at` DATETIME(6) NOT NULL, KEY `cape_tick_pos` (`last_pos`)) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 INSERT IGNORE INTO cape_tick (`id`, `nonce`, `mark`, `first_pos`, `last_pos`, `high`, `ids`, `holes`, `at`) VALUES (0, 0, 0, 0, 0, 0, '', '', UTC_TIMESTAMP(6));
 INSERT IGNORE INTO cape_meta (`key`, `value`) VALUES ('journal.floor', '0 0');
-REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.epoch', '03e8f55f07327c16');
+REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.epoch', '55a89be326fe774a');
 REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.format', '1');
 CREATE TRIGGER `cape_items_i` AFTER INSERT ON `items` FOR EACH ROW
 BEGIN
@@ -65,3 +65,5 @@ BEGIN
 END;
 REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.table.items', CONCAT('1 ', TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))));
 REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.table.everythings', CONCAT('1 ', TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))));
+CREATE INDEX cape_journal_row ON cape_journal (`tbl`, `key`(191)) ALGORITHM=INPLACE LOCK=NONE;
+REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.history.items', '1');

@@ -147,7 +147,7 @@ BEGIN
 		INSERT INTO `cape_journal` (`at`, `v`, `tbl`, `op`, `key`, `old`, `new`, `tx`, `actor`, `db_user`) SELECT UTC_TIMESTAMP(6), 1, 'leaves', 'U', CONCAT('[', c0.`id`, ']'), CONCAT('{"id":', IFNULL(c0.`id`, 'null'), ',"branch_id":', IFNULL(c0.`branch_id`, 'null'), ',"spare_id":', IFNULL(c0.`spare_id`, 'null'), ',"owner_id":', IFNULL(c0.`owner_id`, 'null'), '}'), CONCAT('{"id":', IFNULL(c0.`id`, 'null'), ',"branch_id":', IFNULL(c0.`branch_id`, 'null'), ',"spare_id":', IFNULL(IF((EXISTS (SELECT 1 FROM `branches` c1 WHERE c0.`spare_id` = c1.`id` AND c1.`owner_id` = OLD.`id`)) IS TRUE, NULL, c0.`spare_id`), 'null'), ',"owner_id":', IFNULL(IF((c0.`owner_id` = OLD.`id`) IS TRUE, NULL, c0.`owner_id`), 'null'), '}'), LEFT(@cape_tx, 64), @cape_actor, USER() FROM `leaves` c0 JOIN `branches` c1 ON c0.`spare_id` = c1.`id` WHERE c1.`owner_id` = OLD.`id` AND (EXISTS (SELECT 1 FROM `branches` c1 WHERE c0.`branch_id` = c1.`id` AND c1.`owner_id` = OLD.`id`)) IS NOT TRUE AND (c0.`owner_id` = OLD.`id`) IS NOT TRUE LOCK IN SHARE MODE;
 	END IF;
 END;
-REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.table.branches', '1');
-REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.table.leaves', '1');
-REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.table.foreigners', '1');
-REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.table.o''dd "ta-ble', '1');
+REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.table.branches', CONCAT('1 ', TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))));
+REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.table.leaves', CONCAT('1 ', TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))));
+REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.table.foreigners', CONCAT('1 ', TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))));
+REPLACE INTO cape_meta (`key`, `value`) VALUES ('journal.table.o''dd "ta-ble', CONCAT('1 ', TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))));

@@ -55,7 +55,7 @@ BEGIN
 		OR EXISTS (SELECT FROM pg_snapshot_xip(present) AS x WHERE x >= pg_snapshot_xmax(newest.snap)));
 END $capebase$;
 INSERT INTO cape.meta (key, value) VALUES ('journal.format', '1') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
-INSERT INTO cape.meta (key, value) VALUES ('journal.epoch', '942b60d25bcf0368') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+INSERT INTO cape.meta (key, value) VALUES ('journal.epoch', '1826949d05e1325c') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
 CREATE OR REPLACE FUNCTION cape."record public.items"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $capebase$ /* capebase journal 1 {"columns":["id","name","count"],"secret":["token"],"shape":"key [\"id\"]"} */
@@ -181,3 +181,4 @@ DROP TRIGGER IF EXISTS "!capebase_truncate" ON "public"."everythings";
 CREATE TRIGGER "!capebase_truncate" BEFORE TRUNCATE ON "public"."everythings" FOR EACH STATEMENT EXECUTE FUNCTION cape."truncate public.everythings"();
 ALTER TABLE "public"."everythings" ENABLE ALWAYS TRIGGER "!capebase_truncate";
 INSERT INTO cape.meta (key, value) VALUES ('journal.table.everythings', '1 ' || (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+CREATE INDEX CONCURRENTLY "history items" ON cape.journal (jsonb_hash_extended(key, 0), seq) WHERE tbl = 'items';
