@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/capebase/capebase/auth"
+	"github.com/capebase/capebase/internal/audit"
 	"github.com/capebase/capebase/internal/engine"
 	"github.com/capebase/capebase/internal/guard"
 	"github.com/capebase/capebase/internal/journal"
@@ -32,6 +33,7 @@ type Cape struct {
 	gorm    *gorm.DB
 	api     *rest.API
 	sessions
+	auditing
 
 	mu        sync.Mutex // guards what follows, until started
 	resources []*declaration
@@ -104,6 +106,9 @@ func (c *Cape) connect() (err error) {
 	if err := c.db.Ping(c.life); err != nil {
 		return err
 	}
+	if c.events, err = audit.Model(c.backend.Dialect); err != nil {
+		return err
+	}
 	gormConfig := cfg.Gorm
 	if c.gorm, err = gorm.Open(c.backend.Gorm(c.db.SQL()), &gormConfig); err != nil {
 		return err
@@ -119,7 +124,7 @@ func (c *Cape) connect() (err error) {
 	if err != nil {
 		return err
 	}
-	c.api.Ready = c.ready
+	c.api.Ready, c.api.Refused = c.ready, c.refused
 	c.opened.Store(true)
 	return nil
 }
@@ -237,7 +242,7 @@ func (c *Cape) Plan(ctx context.Context) ([]string, error) {
 	for i, step := range plan.Steps {
 		statements[i] = step.SQL
 	}
-	j, err := journal.Open(c.db, models(published), journal.Options{Logger: c.config.Logger, History: withHistory(published)})
+	j, err := journal.Open(c.db, c.journaled(published), journal.Options{Logger: c.config.Logger, History: withHistory(published)})
 	if err != nil {
 		return nil, fmt.Errorf("capebase: %w", err)
 	}

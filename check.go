@@ -46,8 +46,9 @@ func (c *Cape) publish() ([]*published, error) {
 	}
 	errs = append(errs, c.conflicts(all)...)
 	errs = append(errs, c.checkConsumers()...)
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("capebase: %w", errors.Join(errs...))
+	errs = append(errs, c.checkAudit())
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("capebase: %w", err)
 	}
 	return all, nil
 }

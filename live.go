@@ -46,7 +46,7 @@ func (c *Cape) install(ctx context.Context, all []*published) error {
 }
 
 func (c *Cape) openJournal(all []*published) (*journal.Journal, error) {
-	return journal.Open(c.db, models(all), journal.Options{
+	return journal.Open(c.db, c.journaled(all), journal.Options{
 		History: withHistory(all),
 		Logger:  c.config.Logger, Stamp: c.stamp, Retention: c.config.Retention, Fixed: c.config.Migrate == MigrateNone,
 	})

@@ -88,6 +88,7 @@ func (c *Cape) report(ctx context.Context, err error) error {
 	if caller.Internal(ctx) {
 		return err
 	}
+	c.refusedSession(ctx, err)
 	return store.Problem(c.backend.Dialect, err)
 }
 
@@ -98,6 +99,7 @@ func (c *Cape) protect(ctx context.Context, all []*published) error {
 		tables[i] = guard.Table{Model: p.model, Rules: p.rules}
 	}
 	g := guard.New(c.db, c.live.Load().journal, tables, c.config.Logger)
+	g.Refused = c.refusedSession
 	if err := g.Refresh(ctx); err != nil {
 		return err
 	}

@@ -47,6 +47,7 @@ func (c *Cape) Start(ctx context.Context) error {
 	c.runLive(all)
 	c.runConsumers()
 	c.tasks.Go(func() { c.refreshGuard(c.life) })
+	c.tasks.Go(func() { c.recordEvents(c.life) })
 	c.started.Store(true)
 	for _, fn := range c.run {
 		c.tasks.Go(func() { fn(c.life) })
@@ -131,6 +132,7 @@ func (c *Cape) mount(ctx context.Context, all []*published) (err error) {
 		}
 	}
 	c.mounted = true
+	c.prepareAudit(all)
 	c.newStreams(all, stores)
 	c.api.DocumentSecurity()
 	for i, p := range all {
@@ -154,6 +156,7 @@ func (c *Cape) mount(ctx context.Context, all []*published) (err error) {
 	if slices.ContainsFunc(all, func(p *published) bool { return p.options.routes&Subscribe != 0 }) {
 		c.api.MountSubscribe(c.streams.Multi())
 	}
+	c.mountAudit()
 	return c.api.Document()
 }
 

@@ -19,8 +19,8 @@ func (c *Cape) newStreams(all []*published, stores []*store.Store) {
 	limits := c.config.Limits
 	options := stream.Options{
 		Hub: c.live.Load().hub, Journal: &streamJournal{cape: c, stores: stores}, Logger: c.config.Logger, Origins: c.config.Origins,
-		Authenticate: c.authenticateAgain,
-		Limits:       stream.Limits{Streams: limits.Streams, StreamsEach: limits.StreamsEach, Drain: limits.Shutdown / 2},
+		Authenticate: c.authenticateAgain, Refused: c.refused,
+		Limits: stream.Limits{Streams: limits.Streams, StreamsEach: limits.StreamsEach, Drain: limits.Shutdown / 2},
 	}
 	for table, p := range all {
 		if p.options.routes&Subscribe == 0 {

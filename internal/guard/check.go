@@ -63,7 +63,7 @@ func (ch *checker) all(entries []journal.Entry, targets []int, upserts bool, o s
 		switch {
 		case e.Op == journal.Gap && (e.Table == journal.AllTables || targets == nil || slices.Contains(targets, e.Table)):
 			return fmt.Errorf("capebase: a change of %q cannot be checked, for its entry in the journal cannot be read", e.Name)
-		case e.Table == journal.AllTables, targets != nil && !slices.Contains(targets, e.Table):
+		case e.Table == journal.AllTables, e.Table >= len(ch.guard.tables), targets != nil && !slices.Contains(targets, e.Table):
 			continue
 		}
 		tally.add(e)
@@ -189,11 +189,11 @@ func (ch *checker) fold(known **predicate.Expr, rule *predicate.Expr) *predicate
 }
 
 func (ch *checker) refuse(table int, verb, why string) error {
-	return problem.New(problem.Permission, "the rules do not allow to "+verb+" this "+ch.model(table).Name+why)
+	return breach(ch.model(table), verb, why)
 }
 
 func refuseField(m *model.Model, f *model.Field, reason error) error {
-	return problem.Newf(problem.Permission, "%s.%s: %s", m.Name, f.GoName, reason)
+	return problem.Newf(problem.Permission, "%s.%s: %s", m.Name, f.GoName, reason).Refused(fullName(m), "write")
 }
 
 // tally counts the changes of a statement's targets.

@@ -9,7 +9,6 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/capebase/capebase/internal/caller"
-	"github.com/capebase/capebase/internal/problem"
 	"github.com/capebase/capebase/internal/store"
 	"github.com/capebase/capebase/policy"
 )
@@ -35,6 +34,14 @@ func (p plugin) Initialize(db *gorm.DB) error {
 		c.Update().Replace("gorm:update", p.limit(policy.Update, c.Update().Get("gorm:update"))),
 		c.Delete().Replace("gorm:delete", p.limit(policy.Delete, c.Delete().Get("gorm:delete"))),
 	)
+}
+
+// fail ends a statement that GORM has not run, or not as it was meant: no connection reports that.
+func (p plugin) fail(db *gorm.DB, err error) {
+	if g := p.guard(); g != nil && g.Refused != nil {
+		g.Refused(db.Statement.Context, err)
+	}
+	_ = db.AddError(err)
 }
 
 // table returns the published table of a statement that the guard limits; nil for any other statement.
@@ -79,7 +86,7 @@ func (p plugin) limit(action policy.Action, run func(*gorm.DB)) func(*gorm.DB) {
 		within(db, WithAction(db.Statement.Context, action), run)
 		if done(db) && db.RowsAffected == 0 && named(db.Statement, table) && exists(db) {
 			verb := map[policy.Action]string{policy.Update: "change", policy.Delete: "delete"}[action]
-			_ = db.AddError(problem.New(problem.Permission, "the rules do not allow to "+verb+" this "+table.Model.Name))
+			p.fail(db, breach(table.Model, verb, ""))
 		}
 	}
 }
@@ -98,7 +105,7 @@ func (p plugin) create(run func(*gorm.DB)) func(*gorm.DB) {
 		updates := conflict.UpdateAll || len(conflict.DoUpdates) > 0
 		within(db, p.upsert(db, table, conflict), run)
 		if done(db) && updates && len(conflict.Where.Exprs) == 0 && db.RowsAffected < int64(len(inserted(db.Statement))) {
-			_ = db.AddError(problem.New(problem.Permission, "the rules do not allow to change this "+table.Model.Name))
+			p.fail(db, breach(table.Model, "change", ""))
 		}
 	}
 }

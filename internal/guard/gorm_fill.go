@@ -14,7 +14,6 @@ import (
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/model"
 	"github.com/capebase/capebase/internal/predicate"
-	"github.com/capebase/capebase/internal/problem"
 )
 
 // fill sets the managed fields of new rows from the caller's identity. Hooks see them; what hooks change in them is
@@ -155,7 +154,7 @@ func (m managed) decide(ctx context.Context, who predicate.Caller, content any, 
 	}
 	v, err := m.FillManaged(who, given, v)
 	if err != nil {
-		return v, problem.Newf(problem.Permission, "%s.%s: %s", m.model.Name, m.GoName, err)
+		return v, refuseField(m.model, m.Field, err)
 	}
 	return v, nil
 }

@@ -4,6 +4,7 @@
 package guard
 
 import (
+	"context"
 	"log/slog"
 	"sync/atomic"
 
@@ -22,6 +23,10 @@ type Table struct {
 
 // Guard limits statements. Its methods may be called by several goroutines.
 type Guard struct {
+	// Refused, where it is set, hears of the errors that GORM gets from its plugin; those of statements leave by the
+	// connections. It is set before the guard is used.
+	Refused func(ctx context.Context, err error)
+
 	db      *sqldriver.DB
 	dialect engine.Dialect
 	journal *journal.Journal

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/capebase/capebase/internal/model"
 	"github.com/capebase/capebase/internal/problem"
 )
 
@@ -26,7 +27,24 @@ const privilegedInstead = "run it with auth.Privileged(ctx, reason)"
 
 // errReadOnly refuses every write of a read-only identity.
 func errReadOnly() error {
-	return problem.New(problem.Permission, "the caller's identity may only read")
+	return problem.New(problem.Permission, "the caller's identity may only read").Refused("", "write")
+}
+
+// breach is the error of a change that the rules do not allow.
+func breach(m *model.Model, verb, why string) *problem.Error {
+	action := verb
+	if verb == "change" {
+		action = "update"
+	}
+	return problem.New(problem.Permission, "the rules do not allow to "+verb+" this "+m.Name+why).Refused(fullName(m), action)
+}
+
+// fullName is the name of a model's table, with its schema where the model says one.
+func fullName(m *model.Model) string {
+	if m.Table.Schema != "" {
+		return m.Table.Schema + "." + m.Table.Name
+	}
+	return m.Table.Name
 }
 
 // refused tells whether an error is a RefusedError.

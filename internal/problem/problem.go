@@ -17,6 +17,7 @@ type Error struct {
 	RequestID string       `json:"request_id,omitempty" doc:"The request, as in X-Request-Id and the logs."`
 	Errors    []FieldError `json:"errors,omitempty" doc:"The fields at fault."`
 	cause     error
+	refusal   *Refusal
 }
 
 // FieldError is one mistake in a request.

@@ -39,6 +39,8 @@ type API struct {
 	Huma           huma.API
 	// Ready tells why the backend cannot serve; nil when it can.
 	Ready func(context.Context) error
+	// Refused, where it is set, hears of what answers 403, or 401 in its place, with the pattern of its route.
+	Refused func(ctx context.Context, route string, e *problem.Error)
 
 	router *Router
 	csrf   *http.CrossOriginProtection
@@ -128,6 +130,9 @@ func (a *API) transform(ctx huma.Context, _ string, v any) (any, error) {
 	default:
 		return v, nil
 	}
+	if op := ctx.Operation(); op != nil {
+		a.refused(ctx.Context(), op.Method+" "+a.BasePath+op.Path, e)
+	}
 	if auth.From(ctx.Context()).ID == "" {
 		e = e.ForAnonymous()
 	}
@@ -167,10 +172,18 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if e.Status >= http.StatusInternalServerError && r.Context().Err() == nil {
 		a.Logger.ErrorContext(r.Context(), "request failed", "error", err, "request", request, "method", r.Method, "path", r.URL.Path)
 	}
+	a.refused(r.Context(), r.Pattern, e)
 	if auth.From(r.Context()).ID == "" {
 		e = e.ForAnonymous()
 	}
 	e.Write(w, request)
+}
+
+// refused tells of a refusal, for the audit trail.
+func (a *API) refused(ctx context.Context, route string, e *problem.Error) {
+	if e.Code == problem.Permission && a.Refused != nil {
+		a.Refused(ctx, route, e)
+	}
 }
 
 func (a *API) readiness(w http.ResponseWriter, r *http.Request) {

@@ -36,7 +36,9 @@ func (a *API) serve(o *observation, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := a.csrf.Check(r); err != nil {
-		problem.New(problem.Permission, "a browser sent this write from another origin; Config.Origins lists those that may").Write(w, id)
+		e := problem.New(problem.Permission, "a browser sent this write from another origin; Config.Origins lists those that may")
+		a.refused(r.Context(), r.Method, e)
+		e.Write(w, id)
 		return
 	}
 	if !problemFreeURL(r) {

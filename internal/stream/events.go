@@ -62,10 +62,18 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, res *resource) e
 // fail answers with the problem in err.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	e := s.problem(r.Context(), err)
+	s.note(r, e)
 	if auth.From(r.Context()).ID == "" {
 		e = e.ForAnonymous()
 	}
 	e.Write(w, caller.RequestOf(r.Context()).ID)
+}
+
+// note tells of a refusal, for the audit trail.
+func (s *Server) note(r *http.Request, e *problem.Error) {
+	if e.Code == problem.Permission && s.refused != nil {
+		s.refused(r.Context(), r.Pattern, e)
+	}
 }
 
 // problem is what the client may know of err; the log gets the rest.

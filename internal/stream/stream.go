@@ -25,6 +25,7 @@ import (
 	"github.com/capebase/capebase/internal/journal"
 	"github.com/capebase/capebase/internal/model"
 	"github.com/capebase/capebase/internal/predicate"
+	"github.com/capebase/capebase/internal/problem"
 	"github.com/capebase/capebase/internal/query"
 )
 
@@ -63,9 +64,11 @@ type Options struct {
 	// still carries the identity that it began with; one that no authenticator gave (tests do that) is to be returned
 	// as it is. A problem with code unauthenticated ends the stream; any other error leaves it as it is.
 	Authenticate func(*http.Request) (auth.Identity, error)
-	Logger       *slog.Logger // default slog.Default()
-	Origins      []string     // other origins whose pages may open a WebSocket
-	Limits       Limits
+	// Refused, where it is set, hears of what answers 403, or 401 in its place, with the pattern of its route.
+	Refused func(ctx context.Context, route string, e *problem.Error)
+	Logger  *slog.Logger // default slog.Default()
+	Origins []string     // other origins whose pages may open a WebSocket
+	Limits  Limits
 }
 
 // Limits bounds streams; zero fields take the defaults.
@@ -119,6 +122,7 @@ func (l Limits) withDefaults() Limits {
 type Server struct {
 	journal      Journal
 	authenticate func(*http.Request) (auth.Identity, error)
+	refused      func(ctx context.Context, route string, e *problem.Error)
 	logger       *slog.Logger
 	origins      []string
 	limits       Limits
@@ -139,6 +143,7 @@ func New(o Options) *Server {
 	s := &Server{
 		journal:      o.Journal,
 		authenticate: o.Authenticate,
+		refused:      o.Refused,
 		logger:       o.Logger,
 		origins:      o.Origins,
 		limits:       o.Limits.withDefaults(),

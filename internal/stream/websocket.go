@@ -40,8 +40,9 @@ func tokens(h http.Header, name string) []string {
 func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, res *resource) {
 	if !s.sameOrigin(r) {
 		// Not by fail: other credentials would not help.
-		problem.New(problem.Permission, "a browser opened this WebSocket from another origin; Config.Origins lists those that may").
-			Write(w, caller.RequestOf(r.Context()).ID)
+		e := problem.New(problem.Permission, "a browser opened this WebSocket from another origin; Config.Origins lists those that may")
+		s.note(r, e)
+		e.Write(w, caller.RequestOf(r.Context()).ID)
 		return
 	}
 	if err := s.webSocket(w, r, res); err != nil {
