@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"gorm.io/gorm"
@@ -17,7 +18,9 @@ import (
 	"github.com/capebase/capebase/internal/engine"
 	"github.com/capebase/capebase/internal/guard"
 	"github.com/capebase/capebase/internal/journal"
+	"github.com/capebase/capebase/internal/metrics"
 	"github.com/capebase/capebase/internal/migrate"
+	"github.com/capebase/capebase/internal/observe"
 	"github.com/capebase/capebase/internal/problem"
 	"github.com/capebase/capebase/internal/rest"
 	"github.com/capebase/capebase/internal/sqldriver"
@@ -32,6 +35,7 @@ type Cape struct {
 	db      *sqldriver.DB
 	gorm    *gorm.DB
 	api     *rest.API
+	metrics *metrics.Metrics
 	sessions
 	auditing
 
@@ -53,7 +57,8 @@ type Cape struct {
 	stamp   *journal.Stamp
 	live    atomic.Pointer[history] // nil until install
 	streams *stream.Server
-	failure atomic.Pointer[error] // why no changes are delivered now
+	failure atomic.Pointer[error]     // why no changes are delivered now
+	said    [3]atomic.Pointer[string] // what the log knows of the states of ready's parts
 
 	closing    context.Context // until Close is called: ends a Start that is on its way
 	stopStart  context.CancelFunc
@@ -99,10 +104,13 @@ func (c *Cape) connect() (err error) {
 		Logger: cfg.Logger, WriteWait: cfg.Limits.WriteWait,
 		Frame: c.stamp.Frame, Begin: c.stamp.Begin, Commit: c.stamp.Commit, After: c.wake,
 		Admit: c.admit, Guard: c.limit, Report: c.report,
+		Observe: func(ctx context.Context, s sqldriver.Statement) { c.metrics.Statement(ctx, s) },
+		Waited:  func(d time.Duration) { c.metrics.Waited(d) },
 	})
 	if err != nil {
 		return err
 	}
+	c.metrics = c.newMetrics()
 	if err := c.db.Ping(c.life); err != nil {
 		return err
 	}
@@ -119,26 +127,13 @@ func (c *Cape) connect() (err error) {
 	c.api, err = rest.New(rest.Settings{
 		BasePath: cfg.BasePath, Origins: cfg.Origins, Logger: cfg.Logger, TrustedProxies: cfg.TrustedProxies,
 		Body: cfg.Limits.Body, Page: cfg.Limits.Page, MaxPage: cfg.Limits.MaxPage,
-		NoRequestLog: cfg.NoRequestLog,
+		NoRequestLog: cfg.NoRequestLog, Observers: []observe.Observer{c.metrics},
 	})
 	if err != nil {
 		return err
 	}
 	c.api.Ready, c.api.Refused = c.ready, c.refused
 	c.opened.Store(true)
-	return nil
-}
-
-func (c *Cape) ready(ctx context.Context) error {
-	if !c.started.Load() {
-		return ErrNotStarted
-	}
-	if err := c.db.Ping(ctx); err != nil {
-		return problem.Wrap(problem.Unavailable, "the database cannot be reached", err)
-	}
-	if err := c.liveFailure(); err != nil {
-		return problem.Wrap(problem.Unavailable, "changes are not delivered", err)
-	}
 	return nil
 }
 

@@ -30,6 +30,7 @@ type Config struct {
 	Limits         Limits         // zero fields take the defaults
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed; default none
 	NoConsumers    bool           // this process runs no durable consumers
+	SlowQuery      time.Duration  // statements that take longer are logged, without arguments; default 200 ms; negative: none
 }
 
 // Migrate says what Start may change in the database.
@@ -53,7 +54,7 @@ type Limits struct {
 	Shutdown    time.Duration // for Close and ListenAndServe; default 10 s
 }
 
-// The defaults of Limits.
+// The defaults of Limits and of SlowQuery.
 const (
 	defaultBody        = 1 << 20
 	defaultPage        = 100
@@ -62,6 +63,7 @@ const (
 	defaultStreamsEach = 100
 	defaultWriteWait   = 5 * time.Second
 	defaultShutdown    = 10 * time.Second
+	defaultSlowQuery   = 200 * time.Millisecond
 )
 
 // withDefaults fills what is zero.
@@ -71,12 +73,12 @@ func (cfg Config) withDefaults() Config {
 	}
 	if cfg.Gorm.Logger == nil {
 		cfg.Gorm.Logger = logger.NewSlogLogger(cfg.Logger, logger.Config{
-			SlowThreshold:             time.Second,
 			LogLevel:                  logger.Warn,
 			IgnoreRecordNotFoundError: true,
 			ParameterizedQueries:      true, // values stay out of the log
 		})
 	}
+	cfg.SlowQuery = orDefault(cfg.SlowQuery, defaultSlowQuery)
 	l := &cfg.Limits
 	l.Body = orDefault(l.Body, defaultBody)
 	l.Page = orDefault(l.Page, defaultPage)

@@ -123,7 +123,7 @@ func (c *Cape) runConsumers() {
 func (c *Cape) consume(number int) {
 	d := c.consumers[number]
 	for h := c.live.Load(); h != nil; h = c.after(h) {
-		err := h.consumers[number].Run(c.life, c.serving.Done(), h.feed.Next, handlerOf(d))
+		err := h.consumers[number].Run(c.life, c.serving.Done(), h.feed.Next, c.handlerOf(d))
 		if errors.Is(err, journal.ErrReplaced) {
 			continue
 		}
@@ -135,13 +135,15 @@ func (c *Cape) consume(number int) {
 }
 
 // handlerOf shows entries to a consumer as changes of its resource.
-func handlerOf(d *consumer) journal.Handler {
+func (c *Cape) handlerOf(d *consumer) journal.Handler {
 	return func(ctx context.Context, e *journal.Entry) error {
 		seen := see(d.model, e)
 		if seen == nil {
 			return nil
 		}
-		return d.call(ctx, d.model, seen)
+		err := d.call(ctx, d.model, seen)
+		c.metrics.Handled(d.name, err)
+		return err
 	}
 }
 
@@ -207,7 +209,7 @@ func (c *Cape) RetryDeadLetters(ctx context.Context, consumer string) (succeeded
 	if err != nil {
 		return 0, err
 	}
-	if succeeded, err = h.consumers[number].Retry(ctx, handlerOf(c.consumers[number])); err != nil {
+	if succeeded, err = h.consumers[number].Retry(ctx, c.handlerOf(c.consumers[number])); err != nil {
 		err = fmt.Errorf("capebase: %w", err)
 	}
 	return succeeded, err

@@ -132,6 +132,7 @@ func (c *Cape) mount(ctx context.Context, all []*published) (err error) {
 		}
 	}
 	c.mounted = true
+	c.nameTables(all)
 	c.prepareAudit(all)
 	c.newStreams(all, stores)
 	c.api.DocumentSecurity()

@@ -3,6 +3,7 @@
 //	ADDR          where to listen; default 127.0.0.1:8080
 //	DATABASE_URL  default sqlite:todos.db; postgres://… and mysql://… work as well
 //	PUBLIC_URL    where browsers find it, for links in mails; with https the cookie is for TLS only; default http://ADDR
+//	METRICS_ADDR  where Prometheus finds /metrics, such as 127.0.0.1:9464; default none
 //	TODO_TOKENS   bearer tokens for demos and tests, token=id[:role], separated by commas; default none
 //
 // At / is a page to try it on. Mails are written to the log.
@@ -81,6 +82,12 @@ func run(ctx context.Context) error {
 	huma.Get(cape.API(), "/todo/filter", filter(cape))
 
 	page(cape)
+
+	if private := os.Getenv("METRICS_ADDR"); private != "" {
+		if err := metrics(cape, private); err != nil {
+			return err
+		}
+	}
 
 	return cape.ListenAndServe(ctx, address)
 }

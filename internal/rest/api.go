@@ -37,8 +37,8 @@ type API struct {
 	Settings
 	Authenticators []auth.Authenticator
 	Huma           huma.API
-	// Ready tells why the backend cannot serve; nil when it can.
-	Ready func(context.Context) error
+	// Ready tells how the parts are that the backend needs.
+	Ready func(context.Context) []Part
 	// Refused, where it is set, hears of what answers 403, or 401 in its place, with the pattern of its route.
 	Refused func(ctx context.Context, route string, e *problem.Error)
 
@@ -56,10 +56,7 @@ func New(s Settings) (*API, error) {
 	}
 	a.router = newRouter(a)
 	a.Huma = a.newHuma()
-	a.router.handleOpen("GET "+s.BasePath+"/healthz", func(w http.ResponseWriter, _ *http.Request) {
-		Quiet(w)
-		writeJSON(w, http.StatusOK, []byte(`{"status":"ok"}`+"\n"))
-	})
+	a.router.handleOpen("GET "+s.BasePath+"/healthz", liveness)
 	a.router.handleOpen("GET "+s.BasePath+"/readyz", a.readiness)
 	return a, nil
 }
@@ -184,15 +181,6 @@ func (a *API) refused(ctx context.Context, route string, e *problem.Error) {
 	if e.Code == problem.Permission && a.Refused != nil {
 		a.Refused(ctx, route, e)
 	}
-}
-
-func (a *API) readiness(w http.ResponseWriter, r *http.Request) {
-	Quiet(w)
-	if err := a.Ready(r.Context()); err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, []byte(`{"status":"ready"}`+"\n"))
 }
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {

@@ -92,7 +92,7 @@ func newTestBed(t *testing.T, change func(*Settings)) *testBed {
 	if b.API, err = New(settings); err != nil {
 		t.Fatal(err)
 	}
-	b.Ready = func(context.Context) error { return nil }
+	b.Ready = func(context.Context) []Part { return []Part{{Name: "database"}, {Name: "journal", State: "is slow"}} }
 	b.Authenticators = []auth.Authenticator{auth.Func(func(r *http.Request) (auth.Identity, error) {
 		switch token, _ := auth.Bearer(r); token {
 		case "alice":
