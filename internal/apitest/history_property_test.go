@@ -287,10 +287,12 @@ func (d *diary) exec(tx *sql.Tx, query string, args ...any) {
 }
 
 // clock waits until the database's clock is past a time, and returns it.
-func (d *diary) clock(past time.Time) time.Time { return databaseClock(d.ctx, d.t, d.engine, d.pool, past) }
+func (d *diary) clock(past time.Time) time.Time {
+	return databaseClock(d.ctx, d.t, d.engine, d.pool, past)
+}
 
 // databaseClock waits until a database's clock is past a time, and returns it.
-func databaseClock(ctx context.Context, t interface{ Fatal(args ...any) }, engine string, pool *sql.DB, past time.Time) time.Time {
+func databaseClock(ctx context.Context, t rapid.TB, engine string, pool *sql.DB, past time.Time) time.Time {
 	query := map[string]string{
 		dbtest.SQLite:   "SELECT CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000",
 		dbtest.Postgres: "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",

@@ -129,7 +129,7 @@ func (l *live) close() {
 }
 
 // openPlain opens a target as a program would that knows nothing of CapeBase.
-func openPlain(t *rapid.T, target dbtest.Target) *sql.DB {
+func openPlain(t rapid.TB, target dbtest.Target) *sql.DB {
 	switch target.Engine {
 	case dbtest.SQLite:
 		pool, err := driver.Open("file:" + strings.TrimPrefix(target.URL, "sqlite:") + "?_txlock=immediate&_pragma=busy_timeout(10000)")
