@@ -47,7 +47,11 @@ func (a *Accounts[U]) password(ctx context.Context, in *passwordInput) (*done, e
 	if err := a.acceptable(in.Body.Password, u.Email); err != nil {
 		return nil, err
 	}
-	return a.setPassword(ctx, u, in.Body.Password, auth.From(ctx).Session, nil)
+	out, err := a.setPassword(ctx, u, in.Body.Password, auth.From(ctx).Session, nil)
+	if err == nil {
+		a.record(ctx, passwordEvent, u.ID, map[string]string{"method": "password"})
+	}
+	return out, err
 }
 
 // endSessions ends a user's sessions but one.
@@ -155,6 +159,7 @@ func (a *Accounts[U]) revokeOthers(ctx context.Context, _ *struct{}) (*done, err
 	if err := a.endSessions(a.privileged(ctx, "end other sessions"), id.ID, id.Session); err != nil {
 		return nil, err
 	}
+	a.record(ctx, revokedEvent, id.ID, map[string]string{"kept": id.Session})
 	return &done{}, nil
 }
 

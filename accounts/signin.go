@@ -107,6 +107,7 @@ func (a *Accounts[U]) login(ctx context.Context, in *loginInput) (*loginOutput, 
 	}
 	u, err := a.prove(ctx, email, in.Body.Password, errCredentials())
 	if err != nil {
+		a.failed(ctx, u, err)
 		return nil, err
 	}
 	token, s, err := a.newSession(ctx, u)
@@ -114,8 +115,10 @@ func (a *Accounts[U]) login(ctx context.Context, in *loginInput) (*loginOutput, 
 		return nil, err
 	}
 	if err := a.stillProven(ctx, u, s, in.Body.Password); err != nil {
+		a.failed(ctx, u, err)
 		return nil, err
 	}
+	a.record(as(ctx, u.ID, s.ID), signedInEvent, u.ID, map[string]string{"session": s.ID, "method": "password", "transport": in.Body.Transport})
 	out := &loginOutput{CacheControl: noStore}
 	out.Body.UserID, out.Body.Session, out.Body.ExpiresAt = u.ID, s.ID, s.ExpiresAt
 	if in.Body.Transport == "bearer" {
@@ -126,8 +129,8 @@ func (a *Accounts[U]) login(ctx context.Context, in *loginInput) (*loginOutput, 
 	return out, nil
 }
 
-// prove returns the user of an address whose password it is, or the error wrong; it counts failures, and brings the hash
-// up to date.
+// prove returns the user of an address whose password it is, or the error wrong, with the user whose password it is not; it
+// counts failures, and brings the hash up to date.
 func (a *Accounts[U]) prove(ctx context.Context, email, password string, wrong error) (*User, error) {
 	if err := a.attempt(ctx, email); err != nil {
 		return nil, err
@@ -143,7 +146,7 @@ func (a *Accounts[U]) prove(ctx context.Context, email, password string, wrong e
 		return nil, err
 	}
 	if !ok || !found || !u.EmailVerified && !a.config.Unverified {
-		return nil, wrong
+		return u, wrong
 	}
 	if stale {
 		if err := a.rehash(ctx, u, password); err != nil {
@@ -236,6 +239,7 @@ func (a *Accounts[U]) logout(ctx context.Context, _ *struct{}) (*cookieOutput, e
 		if err := a.privileged(ctx, "sign out").Where("id = ?", id.Session).Delete(&Session{}).Error; err != nil {
 			return nil, err
 		}
+		a.record(ctx, signedOutEvent, id.ID, map[string]string{"session": id.Session})
 	}
 	return &cookieOutput{SetCookie: []http.Cookie{a.cookie("", time.Time{})}}, nil
 }

@@ -162,15 +162,16 @@ func (a *Accounts[U]) reset(ctx context.Context, in *resetInput) (*done, error) 
 	if err != nil {
 		return nil, err
 	}
+	a.record(ctx, passwordEvent, u.ID, map[string]string{"method": "mail"})
 	return &done{}, a.succeeded(ctx, u.Email)
 }
 
 // confirmEmail makes a new address that of the account, with the token that was mailed there.
 func (a *Accounts[U]) confirmEmail(ctx context.Context, in *tokenInput) (*done, error) {
 	taken := problem(http.StatusConflict, "conflict", "the address has an account of its own")
-	var old string
+	var old, user string
 	err := a.use(ctx, in.Body.Token, changeEmail, func(db *gorm.DB, t *ticket, u *U) error {
-		old = a.user(u).Email
+		old, user = a.user(u).Email, t.UserID
 		if _, found, err := find[U](db, "email = ? AND id <> ?", t.Email, t.UserID); err != nil || found {
 			return errors.Join(err, taken)
 		}
@@ -185,6 +186,7 @@ func (a *Accounts[U]) confirmEmail(ctx context.Context, in *tokenInput) (*done, 
 	if err != nil {
 		return nil, err
 	}
+	a.record(ctx, emailEvent, user, nil)
 	a.mail(ctx, Mail{Occasion: Changed, To: old})
 	return &done{}, nil
 }
