@@ -24,6 +24,7 @@ import (
 	"gorm.io/gorm/schema"
 
 	"github.com/capebase/capebase"
+	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/dbtest"
 	"github.com/capebase/capebase/internal/dbtest/engines"
 	"github.com/capebase/capebase/internal/journal"
@@ -138,7 +139,7 @@ func openTasks(db capebase.Database, mode capebase.Migrate, declare func(*capeba
 		return nil, err
 	}
 	cape.UseAuth(credentials())
-	task := capebase.Publish[Task](cape)
+	task := capebase.Publish[Task](cape, capebase.History())
 	task.Allow(policy.All, policy.SignedIn())
 	if declare != nil {
 		declare(task)
@@ -193,6 +194,18 @@ func useAll(ctx context.Context, engine, address string) (err error) {
 	if err := useConsumer(ctx, cape, consumed, broken); err != nil {
 		return err
 	}
+	if err := cape.Record(ctx, capebase.AuditEvent{Kind: "tried"}); err != nil {
+		return fmt.Errorf("Record: %w", err)
+	}
+	found := 0
+	for _, err := range cape.Audit(auth.Privileged(ctx, "a test"), capebase.AuditQuery{Event: "tried"}) {
+		if found++; err != nil {
+			return fmt.Errorf("Audit: %w", err)
+		}
+	}
+	if found != 1 {
+		return fmt.Errorf("the audit trail has %d events, want 1", found)
+	}
 	return pruneAll(ctx, engine, address)
 }
 
@@ -217,6 +230,7 @@ func useStreams(ctx context.Context, b *backend) error {
 		{http.MethodPost, "/task", map[string]any{"level": 1, "v": 1, "tx": "a"}},
 		{http.MethodPatch, "/task/1", map[string]any{"level": 2}},
 		{http.MethodGet, "/task", nil},
+		{http.MethodGet, "/task/1/history", nil},
 		{http.MethodDelete, "/task/1", nil},
 	} {
 		var body any
