@@ -41,6 +41,7 @@ type program struct {
 	path    string
 	target  dbtest.Target
 	address string
+	more    []string // of its environment
 	log     *os.File
 	process *process
 }
@@ -57,6 +58,7 @@ func (p *program) start() {
 	p.t.Helper()
 	command := exec.Command(p.path)
 	command.Env = append(os.Environ(), "ADDR="+p.address, "DATABASE_URL="+p.target.URL, "TODO_TOKENS="+aliceToken+"="+alice)
+	command.Env = append(command.Env, p.more...)
 	command.Stdout, command.Stderr = p.log, p.log
 	p.process = launch(p.t, command)
 	err := p.process.eventually(p.t.Context(), func(ctx context.Context) error {
