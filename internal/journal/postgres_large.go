@@ -33,7 +33,8 @@ type postgresPart struct {
 	deep       bool // it must be read as a whole
 }
 
-// postgresPage is where a page ended within a transaction.
+// postgresPage is where a page ended within a transaction, with the last number that was in it, or began after, with the
+// first one.
 type postgresPage struct {
 	mark Mark
 	seq  int64
@@ -142,29 +143,41 @@ func (s *postgresSource) within(ctx context.Context, c *sqldriver.Conn, tick *po
 		first := min(after-p.start, int64(len(rows)))
 		return rows[first:min(first+limit, int64(len(rows)))], err
 	}
-	if seq, ok := s.pageEnd(Mark{after, tick.nonce}); ok && after > p.start {
+	if seq, ok := s.known(&s.pages, Mark{after, tick.nonce}); ok && after > p.start {
 		rows, err = s.rows(ctx, c, postgresEntry+"WHERE xid = $1::text::xid8 AND seq > $2::bigint ORDER BY seq LIMIT $3::bigint", arguments(xid, seq, limit))
+	} else if seq, ok := s.known(&s.starts, Mark{after + limit, tick.nonce}); ok && after+limit < p.end { // whoever reads backwards
+		rows, err = s.rows(ctx, c, postgresEntry+"WHERE xid = $1::text::xid8 AND seq < $2::bigint ORDER BY seq DESC LIMIT $3::bigint", arguments(xid, seq, limit))
+		slices.Reverse(rows)
 	} else {
 		rows, err = s.rows(ctx, c, postgresEntry+"WHERE xid = $1::text::xid8 ORDER BY seq OFFSET $2::bigint LIMIT $3::bigint", arguments(xid, after-p.start, limit))
 	}
-	if err != nil || int64(len(rows)) < limit || after+limit == p.end {
+	if err != nil || int64(len(rows)) < limit {
 		return rows, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.pages = append(s.pages, postgresPage{Mark{after + limit, tick.nonce}, rows[limit-1].seq})
-	if len(s.pages) > postgresPages {
-		s.pages = slices.Delete(s.pages, 0, 1)
+	if after > p.start {
+		s.keep(&s.starts, postgresPage{Mark{after, tick.nonce}, rows[0].seq})
+	}
+	if after+limit < p.end {
+		s.keep(&s.pages, postgresPage{Mark{after + limit, tick.nonce}, rows[limit-1].seq})
 	}
 	return rows, nil
 }
 
-func (s *postgresSource) pageEnd(at Mark) (seq int64, ok bool) {
+func (s *postgresSource) keep(pages *[]postgresPage, page postgresPage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := len(s.pages) - 1; i >= 0; i-- {
-		if s.pages[i].mark == at {
-			return s.pages[i].seq, true
+	*pages = append(*pages, page)
+	if len(*pages) > postgresPages {
+		*pages = slices.Delete(*pages, 0, 1)
+	}
+}
+
+func (s *postgresSource) known(pages *[]postgresPage, at Mark) (seq int64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := len(*pages) - 1; i >= 0; i-- {
+		if (*pages)[i].mark == at {
+			return (*pages)[i].seq, true
 		}
 	}
 	return 0, false

@@ -27,7 +27,8 @@ type postgresSource struct {
 
 	mu      sync.Mutex // guards the following, which help to read large ticks
 	layouts []*postgresLayout
-	pages   []postgresPage
+	pages   []postgresPage // their ends
+	starts  []postgresPage
 }
 
 func newPostgresSource(db *sqldriver.DB, tables []*table, o *Options) *postgresSource {

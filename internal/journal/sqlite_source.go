@@ -288,9 +288,12 @@ const sqliteMark = "SELECT max(coalesce((SELECT max(seq) FROM cape_journal), 0),
 func (s *sqliteStamp) begin(ctx context.Context, c *sqldriver.Conn, actor string) (err error) {
 	s.actor = actor
 	if actor != "" {
-		s.mark, err = number(ctx, c, sqliteMark)
+		if s.mark, err = number(ctx, c, sqliteMark); err != nil {
+			s.actor = ""
+			return s.unlessGone(ctx, c, err)
+		}
 	}
-	return err
+	return nil
 }
 
 func (s *sqliteStamp) commit(ctx context.Context, c *sqldriver.Conn) error {
@@ -298,5 +301,17 @@ func (s *sqliteStamp) commit(ctx context.Context, c *sqldriver.Conn) error {
 		return nil
 	}
 	_, err := c.Exec(ctx, "UPDATE cape_journal SET actor = ?, tx = ? WHERE seq > ?", arguments(s.actor, s.mark+1, s.mark))
+	if err != nil {
+		return s.unlessGone(ctx, c, err)
+	}
+	return nil
+}
+
+// unlessGone returns an error, unless the journal was uninstalled, be it by this transaction: then there is nothing to note.
+func (s *sqliteStamp) unlessGone(ctx context.Context, c *sqldriver.Conn, err error) error {
+	there, lookErr := number(ctx, c, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'cape_journal'")
+	if lookErr == nil && there == 0 {
+		return nil
+	}
 	return err
 }

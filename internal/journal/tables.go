@@ -123,6 +123,6 @@ func (j *Journal) uninstall(ctx context.Context, c *sqldriver.Conn) ([]string, e
 	for _, t := range sharedTables() {
 		statements = append(statements, "DROP TABLE IF EXISTS "+j.source.name(t.name))
 	}
-	own, err := j.source.uninstall(ctx, c)
-	return append(statements, own...), err
+	own, err := j.source.uninstall(ctx, c) // the triggers of one of these among them
+	return append(own, statements...), err
 }
