@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help check test lint fuzz bench bench-guard soak kill
+.PHONY: help check test lint fuzz bench bench-guard soak kill audit-export
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,3 +35,6 @@ soak: ## writers and subscribers under load: make soak SOAK=5m SEED=1 ENGINE=sql
 
 kill: ## kill -9 under load, of the program and of database servers: make kill KILLS=20 SEED=1
 	KILLS=$(KILLS) SEED=$(SEED) ENGINE=$(ENGINE) scripts/kill
+
+audit-export: ## export 1,000,000 audit entries per engine; heap and totals: make audit-export ENTRIES=100000
+	ENTRIES=$(ENTRIES) scripts/audit-export

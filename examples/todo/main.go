@@ -75,6 +75,8 @@ func run(ctx context.Context) error {
 	todos.Allow(policy.Write, policy.Owner(&todos.Fields.UserID))
 	todos.Allow(policy.All, policy.Role("admin"))
 
+	cape.AllowAudit(policy.Role("admin")) // GET /audit: who did what
+
 	todos.OnChange(func(ctx context.Context, c capebase.Change[Todo]) {
 		slog.InfoContext(ctx, "todo", "event", c.Event, "id", c.Row.ID, "task", c.Row.Task, "actor", c.Actor)
 	})
