@@ -70,7 +70,7 @@ func run(ctx context.Context) error {
 		Unverified: true, // a demo: nobody has to look for a mail in the log
 	}))
 
-	todos := capebase.Publish[Todo](cape) // routes, OpenAPI, live streams
+	todos := capebase.Publish[Todo](cape, capebase.History()) // routes, OpenAPI, live streams, old versions
 	todos.Allow(policy.Read, policy.Anyone())
 	todos.Allow(policy.Write, policy.Owner(&todos.Fields.UserID))
 	todos.Allow(policy.All, policy.Role("admin"))

@@ -103,7 +103,7 @@ func (a *API) cors(w http.ResponseWriter, r *http.Request) bool {
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Allow-Credentials", "true")
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
-		h.Set("Access-Control-Expose-Headers", "Content-Range, ETag, Link, Location, Preference-Applied, Retry-After, X-Request-Id")
+		h.Set("Access-Control-Expose-Headers", "Content-Range, ETag, History-Since, Link, Location, Preference-Applied, Retry-After, X-Request-Id")
 		return false
 	}
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, PUT, DELETE, OPTIONS")
