@@ -218,13 +218,21 @@ func TestHistoryIndexesComeAndGo(t *testing.T) {
 			}
 			return err
 		})
-		if err := with.Install(t.Context()); err != nil {
+	})
+}
+
+func TestUninstallDropsIndexes(t *testing.T) {
+	eachJournaled(t, func(t *testing.T, target dbtest.Target) {
+		b := open(t, target, Options{History: []int{0}}, parse[Item](t)).start()
+		if len(b.historyIndexes()) != 1 {
+			t.Fatalf("there are %q", b.historyIndexes())
+		}
+		if err := Uninstall(t.Context(), b.db); err != nil {
 			t.Fatal(err)
 		}
-		if err := Uninstall(t.Context(), with.db); err != nil {
-			t.Fatal(err)
+		if left := b.historyIndexes(); len(left) != 0 {
+			t.Errorf("%q are left", left)
 		}
-		want()
 	})
 }
 
