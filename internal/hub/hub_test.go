@@ -116,11 +116,11 @@ func TestSharedBytes(t *testing.T) {
 }
 
 // Several subscriptions of one connection wake it by one channel.
-func TestSubscribeOn(t *testing.T) {
+func TestSubscribeFor(t *testing.T) {
 	h := New(Options{})
-	ready := make(chan struct{}, 1)
-	a := h.SubscribeOn(ready, Mark{}, Shape{0, owns(1), everything})
-	b := h.SubscribeOn(ready, Mark{}, Shape{0, owns(2), everything})
+	ready := make(signal, 1)
+	a := h.SubscribeFor(ready, Mark{}, Shape{0, owns(1), everything})
+	b := h.SubscribeFor(ready, Mark{}, Shape{0, owns(2), everything})
 	defer a.Close()
 	defer b.Close()
 	<-ready

@@ -12,12 +12,15 @@ const (
 // positions, a position once for each shape that sees it. Ready receives at once. If the ring does not reach back to
 // after, the subscription lags from the start; after may also be above the head.
 func (h *Hub) Subscribe(after Mark, shapes ...Shape) *Subscription {
-	return h.SubscribeOn(make(chan struct{}, 1), after, shapes...)
+	ready := make(signal, 1)
+	s := h.SubscribeFor(ready, after, shapes...)
+	s.ready = ready
+	return s
 }
 
-// SubscribeOn is Subscribe with a channel that several subscriptions of one reader share. It needs room for one.
-func (h *Hub) SubscribeOn(ready chan struct{}, after Mark, shapes ...Shape) *Subscription {
-	s := &Subscription{hub: h, ready: ready, mark: after, members: make([]membership, len(shapes))}
+// SubscribeFor is Subscribe for a reader that is woken by a method, for several subscriptions perhaps. There is no Ready.
+func (h *Hub) SubscribeFor(reader Reader, after Mark, shapes ...Shape) *Subscription {
+	s := &Subscription{hub: h, reader: reader, mark: after, members: make([]membership, len(shapes))}
 	h.attach(s, shapes)
 	if !s.Rejoin(after) {
 		s.wake() // to find that it lags

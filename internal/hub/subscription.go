@@ -7,10 +7,7 @@ const keptQueue = 4
 
 // Subscription is one reader's. Close may be called from any goroutine; the other methods by one at a time.
 type Subscription struct {
-	hub     *Hub
-	ready   chan struct{}
-	members []membership // by shape
-
+	// What each event needs comes first, in one cache line: there are many, and none is in the processor's cache.
 	mu    sync.Mutex
 	queue []Message
 	bytes int
@@ -18,6 +15,11 @@ type Subscription struct {
 	// mark is what the queue begins with or has reached. Live: all up to it was put into the queue, if it belongs
 	// there, and none that is above it without the publisher. Lagging: that was all.
 	mark Mark
+
+	hub     *Hub
+	reader  Reader
+	ready   signal       // the reader of Subscribe; nil for others
+	members []membership // by shape
 }
 
 // membership is a shape's place in its group.
@@ -88,9 +90,22 @@ func (s *Subscription) cut(n int) {
 	s.queue = s.queue[:n]
 }
 
-func (s *Subscription) wake() {
+func (s *Subscription) wake() { s.reader.Wake() }
+
+// Reader is told when there may be something to Take.
+type Reader interface {
+	// Wake is called after an event, by the publisher, which holds no lock and waits for it: it must not block. It is
+	// also called by SubscribeFor and Rejoin.
+	Wake()
+}
+
+// signal is a Reader that waits on a channel with room for one.
+type signal chan struct{}
+
+// Wake implements Reader.
+func (s signal) Wake() {
 	select {
-	case s.ready <- struct{}{}:
+	case s <- struct{}{}:
 	default: // it was woken before and has not looked yet
 	}
 }

@@ -15,23 +15,25 @@ import (
 	"github.com/capebase/capebase/internal/problem"
 )
 
-// connection is one client's stream, with all its feeds. Its loop owns it; others only tell and cut it.
+// connection is one client's stream, with all its feeds. Who has its turn owns it: its loop, or a worker while the loop
+// waits. Others only tell and cut it.
 type connection struct {
-	server  *Server
-	request *http.Request // whose credentials are checked; its context lives as long as the connection
-	owner   string        // whom it counts for, by the registry's lock
-	out     output
+	turn    // first, with what each delivery needs
+	alarm   alarm
 	feeds   []*feed
-	ready   chan struct{} // receives when a feed has something, or after asked was set
+	out     output
+	server  *Server
+	request *http.Request   // whose credentials are checked; its context lives as long as the connection
+	owner   string          // whom it counts for, by the registry's lock
+	ctx     context.Context // done when the connection is cut
+	ready   chan struct{}   // receives when there is something for the loop
 
 	identity atomic.Pointer[auth.Identity]
-	asked    atomic.Uint32 // of the loop, by others
-	commands chan command  // of a WebSocket client; nil for SSE
+	commands chan command // of a WebSocket client; nil for SSE
 
 	cancel    context.CancelFunc
 	interrupt func() // makes writes fail, also one that blocks
 
-	alarm   alarm
 	now     time.Time // when the loop last woke
 	ending  bool      // after what is queued
 	checkAt time.Time // when the authenticators are asked again
@@ -52,7 +54,7 @@ type command interface {
 	run(ctx context.Context, c *connection) error
 }
 
-// output writes what feeds have to say. Its methods collect; drain writes.
+// output writes what feeds have to say. Its methods collect; drain writes, and is told the time.
 type output interface {
 	// A cursor is "" where the client is to keep the one that it has.
 	ready(f *feed, cursor string)
@@ -63,7 +65,7 @@ type output interface {
 	problem(f *feed, p *problem.Error) // f is nil when the connection ends with it
 
 	collected() int // bytes
-	drain() error
+	drain(now time.Time) error
 	last() time.Time // when something was written
 	alive()          // a sign of life where there is no feed to give one
 }
@@ -77,21 +79,17 @@ const (
 	chunk      = 16 << 10
 )
 
-// newConnection prepares a connection for the request's caller. The context is done when the connection is cut.
-func (s *Server) newConnection(r *http.Request, interrupt func()) (*connection, context.Context) {
-	ctx, cancel := context.WithCancel(r.Context())
-	c := &connection{
-		server:    s,
-		request:   r,
-		ready:     make(chan struct{}, 1),
-		cancel:    cancel,
-		interrupt: interrupt,
-	}
+// open prepares a connection for the request's caller. The context is done when the connection is cut.
+func (c *connection) open(s *Server, r *http.Request, interrupt func()) context.Context {
+	c.turn.Lock() // the loop's
+	c.server, c.request, c.interrupt = s, r, interrupt
+	c.ctx, c.cancel = context.WithCancel(r.Context())
+	c.ready = make(chan struct{}, 1)
 	c.scheduleCheck()
-	id := auth.From(ctx)
+	id := auth.From(c.ctx)
 	c.identity.Store(&id)
-	c.owner = ownerOf(ctx, id)
-	return c, ctx
+	c.owner = ownerOf(c.ctx, id)
+	return c.ctx
 }
 
 // scheduleCheck sets when the authenticators are asked again, not at the same time for all who connected together.
@@ -124,7 +122,7 @@ func (c *connection) drop(f *feed) {
 // survive keeps a problem of one subscription from ending the others.
 func (c *connection) survive(ctx context.Context, f *feed, err error) error {
 	var p *problem.Error
-	if f.id == "" || !errors.As(err, &p) {
+	if f.id == "" || c.failed != nil || !errors.As(err, &p) {
 		return err
 	}
 	c.drop(f)
@@ -140,12 +138,13 @@ func (c *connection) close() {
 	c.server.leave(c)
 }
 
-// tell asks the loop for something.
+// tell asks the loop for something; workers leave the connection to it.
 func (c *connection) tell(what uint32) {
 	c.asked.Or(what)
 	c.wake()
 }
 
+// wake wakes the loop. The hub has a method of its own.
 func (c *connection) wake() {
 	select {
 	case c.ready <- struct{}{}:
@@ -166,12 +165,18 @@ func (c *connection) run(ctx context.Context) error {
 	defer c.alarm.ring.Stop()
 	defer context.AfterFunc(ctx, c.wake)()
 	for {
+		if c.panicked != nil {
+			panic(c.panicked)
+		}
+		if c.failed != nil {
+			return c.failed
+		}
 		if err := c.attend(ctx); err != nil {
 			return err
 		}
 		again, err := c.round(ctx)
 		if err == nil {
-			err = c.out.drain()
+			err = c.out.drain(time.Now())
 		}
 		switch {
 		case err != nil:
@@ -183,6 +188,7 @@ func (c *connection) run(ctx context.Context) error {
 		default:
 			c.alarm.set(c.due())
 		}
+		c.prove()
 		if err := c.wait(ctx); err != nil {
 			return err
 		}
@@ -192,14 +198,18 @@ func (c *connection) run(ctx context.Context) error {
 // wait waits until there is something to do, and does what the client of a WebSocket asks for. The end of the context
 // wakes too: where there is one thing to wait for, it costs half as much.
 func (c *connection) wait(ctx context.Context) error {
+	c.turn.Unlock()
 	if c.commands == nil {
 		<-c.ready
+		c.turn.Lock()
 		return ctx.Err()
 	}
 	select {
 	case <-c.ready:
+		c.turn.Lock()
 		return ctx.Err()
 	case command := <-c.commands:
+		c.turn.Lock()
 		return command.run(ctx, c)
 	}
 }

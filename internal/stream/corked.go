@@ -16,6 +16,7 @@ type corkedConn struct {
 	pool    *sync.Pool
 
 	mu     sync.Mutex
+	until  time.Time // the deadline
 	corked bool
 	buffer *[]byte // nil when nothing is collected
 }
@@ -25,7 +26,7 @@ func (c *corkedConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.corked {
-		return c.write(p)
+		return c.write(p, time.Now())
 	}
 	if c.buffer == nil {
 		c.buffer = c.pool.Get().(*[]byte) //nolint:errcheck,forcetypeassert // New makes nothing else
@@ -34,10 +35,10 @@ func (c *corkedConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (c *corkedConn) write(p []byte) (written int, err error) {
+func (c *corkedConn) write(p []byte, now time.Time) (written int, err error) {
 	for len(p) > 0 {
 		n := min(len(p), chunk)
-		if err := c.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
+		if err := c.extend(now); err != nil {
 			return written, err
 		}
 		n, err := c.Conn.Write(p[:n])
@@ -45,9 +46,20 @@ func (c *corkedConn) write(p []byte) (written int, err error) {
 		if err != nil {
 			return written, err
 		}
-		p = p[n:]
+		if p = p[n:]; len(p) > 0 {
+			now = time.Now()
+		}
 	}
 	return written, nil
+}
+
+// extend gives the client the time for a chunk. A deadline that is nearly as far is left: to set one has its cost.
+func (c *corkedConn) extend(now time.Time) error {
+	if c.until.Sub(now) >= c.timeout*3/4 {
+		return nil
+	}
+	c.until = now.Add(c.timeout)
+	return c.SetWriteDeadline(c.until)
 }
 
 // cork collects from now on.
@@ -58,14 +70,14 @@ func (c *corkedConn) cork() {
 }
 
 // uncork writes what was collected.
-func (c *corkedConn) uncork() (written int, err error) {
+func (c *corkedConn) uncork(now time.Time) (written int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.corked = false
 	if c.buffer == nil {
 		return 0, nil
 	}
-	written, err = c.write(*c.buffer)
+	written, err = c.write(*c.buffer, now)
 	if cap(*c.buffer) <= 2*keptBuffer {
 		*c.buffer = (*c.buffer)[:0]
 		c.pool.Put(c.buffer)

@@ -14,6 +14,15 @@ import (
 	"github.com/capebase/capebase/internal/problem"
 )
 
+// eventStream is a connection with all that it needs, in one piece: what a delivery costs beside the write is mostly to
+// wait for memory, which comes faster from one place.
+type eventStream struct {
+	connection connection
+	out        eventOutput
+	feed       feed
+	feeds      [1]*feed
+}
+
 // serveEvents answers with server-sent events until the client is gone, or with a problem.
 func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, res *resource) {
 	if err := s.events(w, r, res); err != nil {
@@ -27,13 +36,14 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, res *resource) e
 	if err != nil {
 		return err
 	}
-	out := &eventOutput{server: s, w: w, control: http.NewResponseController(w), lift: r.ProtoMajor != 1}
+	e := &eventStream{out: eventOutput{server: s, w: w, control: http.NewResponseController(w), lift: r.ProtoMajor != 1}}
+	c, out, f := &e.connection, &e.out, &e.feed
 	if r.Method == http.MethodHead {
 		out.header()
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	c, ctx := s.newConnection(r, out.interrupt)
+	ctx := c.open(s, r, out.interrupt)
 	defer c.cancel()
 	if err := s.enter(c); err != nil {
 		return err
@@ -42,7 +52,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, res *resource) e
 	if err := c.attend(ctx); err != nil {
 		return err
 	}
-	f := c.newFeed(c.caller(), "", wants, p)
+	f.open(c.caller(), c, "", wants, p)
 	st, err := f.plan(ctx)
 	if err != nil {
 		return err
@@ -50,7 +60,8 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, res *resource) e
 	if err := out.open(); err != nil {
 		return err
 	}
-	c.out, c.feeds = out, []*feed{f}
+	e.feeds[0] = f
+	c.out, c.feeds = out, e.feeds[:]
 	err = f.begin(ctx, st)
 	if err == nil {
 		err = c.run(ctx)
@@ -93,8 +104,8 @@ type eventOutput struct {
 	server  *Server
 	w       http.ResponseWriter
 	control *http.ResponseController
-	buffer  *[]byte // nil when there is nothing to write
-	written time.Time
+	buffer  *[]byte   // nil when there is nothing to write
+	written time.Time // when the last write began
 	until   time.Time // the deadline
 	lift    bool      // the deadline after each write: HTTP/2 ends a stream at it, written to or not
 
@@ -119,7 +130,7 @@ func (o *eventOutput) open() error {
 		o.unseeing(err)
 	}
 	o.header()
-	o.extend()
+	o.extend(time.Now())
 	if err := o.control.Flush(); errors.Is(err, http.ErrNotSupported) {
 		for _, name := range [...]string{"Content-Type", "X-Accel-Buffering"} {
 			o.w.Header().Del(name)
@@ -142,8 +153,7 @@ func (o *eventOutput) unseeing(err error) {
 }
 
 // extend gives the client the time for a chunk. A deadline that is nearly as far is left: to set one has its cost.
-func (o *eventOutput) extend() {
-	now := time.Now()
+func (o *eventOutput) extend(now time.Time) {
 	if o.until.Sub(now) < o.server.limits.WriteTimeout*3/4 {
 		o.deadline(now.Add(o.server.limits.WriteTimeout))
 	}
@@ -175,24 +185,27 @@ func (o *eventOutput) interrupt() {
 
 var errWrite = errors.New("stream: the client does not take what is sent")
 
-// drain writes what was collected, a chunk under each deadline.
-func (o *eventOutput) drain() error {
+// drain writes what was collected, a chunk under each deadline. The time is the caller's, since to ask for it costs as
+// much as most else that is done here.
+func (o *eventOutput) drain(now time.Time) error {
 	if o.buffer == nil {
 		return nil
 	}
 	defer o.release()
+	o.written = now
 	for rest := *o.buffer; len(rest) > 0; {
 		n := min(len(rest), chunk)
-		o.extend()
+		o.extend(now)
 		if _, err := o.w.Write(rest[:n]); err != nil {
 			return fmt.Errorf("%w: %w", errWrite, err)
 		}
-		rest = rest[n:]
+		if rest = rest[n:]; len(rest) > 0 {
+			now = time.Now()
+		}
 	}
 	if err := o.control.Flush(); err != nil {
 		return fmt.Errorf("%w: %w", errWrite, err)
 	}
-	o.written = time.Now()
 	if o.lift {
 		o.deadline(time.Time{})
 	}
@@ -265,10 +278,10 @@ func (o *eventOutput) end(ctx context.Context, err error) {
 	if ctx.Err() == nil && !errors.Is(err, errEnded) && !errors.Is(err, errWrite) {
 		o.problem(nil, o.server.problem(ctx, err).For(caller.RequestOf(ctx).ID))
 	}
-	if err := o.drain(); err != nil {
+	if err := o.drain(time.Now()); err != nil {
 		o.server.logger.DebugContext(ctx, "a stream broke off", "error", err, "request", caller.RequestOf(ctx).ID)
 	}
-	o.extend() // for net/http's last bytes
+	o.extend(time.Now()) // for net/http's last bytes
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.ended = true

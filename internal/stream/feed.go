@@ -22,26 +22,27 @@ const (
 // Its mark is how far the client has been told: each event up to it that its shapes see was handed to the output. A
 // cursor goes out only when it is true: not before the rows of a snapshot, and not before a reset.
 type feed struct {
-	connection *connection
-	id         string // of the WebSocket subscription; "" where there is only one feed
-	wants      []want
-	wanted     bool   // a snapshot is
-	since      string // the cursor to begin with
-
-	shapes       []hub.Shape
-	view         view
-	set          uint64
+	connection   *connection
 	subscription *hub.Subscription
 	mark         hub.Mark
+	set          uint64
 
 	// snapshot is the one whose end has not been told: its rows were sent, and changes up to Settled come without a
 	// cursor, since some of them are in the rows already.
 	snapshot *journal.Snapshot
 
+	void    bool      // a gap calls for a new snapshot
 	lagging bool      // the hub has left it behind: what comes next is in the journal
-	beat    int64     // the position of the last heartbeat, where it is not told twice
+	wanted  bool      // a snapshot is
 	retryAt time.Time // when to look at the journal or the hub again; zero: when woken
 	pause   time.Duration
+	beat    int64 // the position of the last heartbeat, where it is not told twice
+
+	id     string // of the WebSocket subscription; "" where there is only one feed
+	wants  []want
+	since  string // the cursor to begin with
+	shapes []hub.Shape
+	view   view
 }
 
 // Pauses of a feed that has to look again.
@@ -52,11 +53,10 @@ const (
 	longestPause  = 5 * time.Second
 )
 
-// newFeed makes a feed that shows what the context's caller may see.
-func (c *connection) newFeed(ctx context.Context, id string, wants []want, p parameters) *feed {
-	f := &feed{connection: c, id: id, wants: wants, wanted: p.snapshot, since: p.since}
+// open has f show what the context's caller may see.
+func (f *feed) open(ctx context.Context, c *connection, id string, wants []want, p parameters) {
+	f.connection, f.id, f.wants, f.wanted, f.since = c, id, wants, p.snapshot, p.since
 	f.see(ctx)
-	return f
 }
 
 // see folds the rules for the context's caller, and tells whether that shows other rows than before.
@@ -117,7 +117,7 @@ func (f *feed) restart(ctx context.Context, reason string) error {
 
 func (f *feed) restartAt(ctx context.Context, reason string, at hub.Mark) error {
 	f.close()
-	f.snapshot, f.retryAt, f.pause = nil, time.Time{}, 0
+	f.snapshot, f.void, f.retryAt, f.pause = nil, false, time.Time{}, 0
 	cursor := ""
 	if !f.wanted {
 		f.subscribe(at)
@@ -130,7 +130,7 @@ func (f *feed) restartAt(ctx context.Context, reason string, at hub.Mark) error 
 	if !f.wanted {
 		return nil
 	}
-	if err := f.connection.out.drain(); err != nil { // the rows may have to wait for others
+	if err := f.connection.out.drain(time.Now()); err != nil { // the rows may have to wait for others
 		return err
 	}
 	return f.takeSnapshot(ctx)
@@ -138,7 +138,7 @@ func (f *feed) restartAt(ctx context.Context, reason string, at hub.Mark) error 
 
 func (f *feed) subscribe(at hub.Mark) {
 	f.mark, f.lagging = at, false
-	f.subscription = f.connection.server.hub.Load().SubscribeOn(f.connection.ready, at, f.shapes...)
+	f.subscription = f.connection.server.hub.Load().SubscribeFor(f.connection, at, f.shapes...)
 }
 
 func (f *feed) close() {
@@ -177,18 +177,13 @@ func (f *feed) step(ctx context.Context) (again bool, err error) {
 		return false, nil // it was dropped in this round, or is waiting
 	}
 	f.retryAt = time.Time{}
-	if f.lagging {
-		return f.catchUp(ctx)
+	if !f.void && !f.lagging {
+		if err := f.take(ctx); err != nil {
+			return false, err
+		}
 	}
-	pool := &f.connection.server.messages
-	buffer := pool.Get().(*[]hub.Message) //nolint:errcheck,forcetypeassert // New makes nothing else
-	void, err := f.take(ctx, buffer)
-	clear(*buffer)
-	pool.Put(buffer)
 	switch {
-	case err != nil:
-		return false, err
-	case void:
+	case f.void:
 		return true, f.restart(ctx, gap)
 	case f.lagging:
 		return f.catchUp(ctx)
@@ -198,19 +193,37 @@ func (f *feed) step(ctx context.Context) (again bool, err error) {
 	return false, nil
 }
 
-// take delivers what the hub has.
-func (f *feed) take(ctx context.Context, buffer *[]hub.Message) (void bool, err error) {
+// simple tells whether all that there is to do is to take what the hub has.
+func (f *feed) simple() bool {
+	return f.subscription != nil && !f.void && !f.lagging && f.snapshot == nil && f.retryAt.IsZero()
+}
+
+// take delivers what the hub has; then the feed may lag or be void. The connection ends with an error.
+func (f *feed) take(ctx context.Context) error {
+	pool := &f.connection.server.messages
+	buffer := pool.Get().(*[]hub.Message) //nolint:errcheck,forcetypeassert // New makes nothing else
+	err := f.takeInto(ctx, buffer)
+	clear(*buffer)
+	pool.Put(buffer)
+	if err != nil {
+		f.connection.failed = err
+	}
+	return err
+}
+
+func (f *feed) takeInto(ctx context.Context, buffer *[]hub.Message) (err error) {
 	subscription := f.subscription
 	messages, mark, lagging := subscription.Take(*buffer)
 	*buffer = messages
 	// What is published after a Recheck is not for who fails it: it is looked for after Take, not before.
 	if f.connection.asked.Load() != 0 {
 		if err := f.connection.attend(ctx); err != nil || f.subscription != subscription {
-			return false, err
+			return err
 		}
 	}
 	f.lagging = lagging
-	return f.deliver(messages, mark, true)
+	f.void, err = f.deliver(messages, mark, true)
+	return err
 }
 
 // deliver hands messages to the output; all up to mark is then told. It is void from a gap on that calls for a new
@@ -234,7 +247,7 @@ func (f *feed) deliver(messages []hub.Message, mark hub.Mark, drain bool) (void 
 		}
 		told = m.Position
 		if drain && out.collected() >= chunk {
-			if err := out.drain(); err != nil {
+			if err := out.drain(time.Now()); err != nil {
 				return false, err
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/hub"
@@ -20,7 +21,8 @@ func (b *bed) step(token string) (*connection, *feed) {
 	r = r.WithContext(auth.With(b.t.Context(), b.people[token]))
 	w := &endingWriter{header: http.Header{}}
 	out := &eventOutput{server: b.Server, w: w, control: http.NewResponseController(w)}
-	c, _ := b.newConnection(r, out.interrupt)
+	c, f := &connection{}, &feed{}
+	c.open(b.Server, r, out.interrupt)
 	c.out = out
 	if err := b.enter(c); err != nil {
 		b.t.Fatal(err)
@@ -29,12 +31,12 @@ func (b *bed) step(token string) (*connection, *feed) {
 		c.close()
 		c.cancel()
 	})
-	f := c.newFeed(c.caller(), "", []want{{resource: b.resources["todo"]}}, parameters{})
+	f.open(c.caller(), c, "", []want{{resource: b.resources["todo"]}}, parameters{})
 	c.feeds = []*feed{f}
 	if err := f.begin(b.t.Context(), start{at: hub.Mark{}}); err != nil {
 		b.t.Fatal(err)
 	}
-	if err := out.drain(); err != nil {
+	if err := out.drain(time.Now()); err != nil {
 		b.t.Fatal(err)
 	}
 	return c, f
@@ -51,7 +53,7 @@ func TestStepLooksForARecheckAfterItTakes(t *testing.T) {
 			if again, err := f.step(t.Context()); !again || err != nil || !f.lagging {
 				t.Fatalf("%t %v", again, err)
 			}
-			if err := c.out.drain(); err != nil {
+			if err := c.out.drain(time.Now()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -91,7 +93,7 @@ func TestCatchUpTakesOnlyAsMuchAsFits(t *testing.T) {
 		if n := c.out.collected(); n > catchUpBuffer+len(text)+1000 {
 			t.Fatalf("%d bytes are kept", n)
 		}
-		if err := c.out.drain(); err != nil {
+		if err := c.out.drain(time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if !again && f.mark.Position < 100 || steps > 100 {

@@ -228,7 +228,8 @@ func (m subscribeMessage) subscribe(ctx context.Context, c *connection) error {
 	if err != nil {
 		return err
 	}
-	f := c.newFeed(c.caller(), m.id, []want{w}, m.parameters)
+	f := &feed{}
+	f.open(c.caller(), c, m.id, []want{w}, m.parameters)
 	st, err := f.plan(ctx)
 	if err != nil {
 		return err

@@ -41,7 +41,7 @@ func (f *feed) takeSnapshot(ctx context.Context) error {
 	} else {
 		f.connection.out.snapshotEnd(f, f.cursor(f.mark))
 	}
-	return f.connection.out.drain()
+	return f.connection.out.drain(time.Now())
 }
 
 func (f *feed) snapshotFailed(ctx context.Context, err error) error {
@@ -65,7 +65,7 @@ func (f *feed) await(ctx context.Context, s semaphore) error {
 		case <-ticker.C:
 			out.heartbeat(f, "")
 			out.alive()
-			if err := out.drain(); err != nil {
+			if err := out.drain(time.Now()); err != nil {
 				return err
 			}
 		}
@@ -110,5 +110,5 @@ func (r *snapshotRows) drain() error {
 	c := r.feed.connection
 	late := time.AfterFunc(c.server.limits.WriteTimeout, c.interrupt)
 	defer late.Stop()
-	return c.out.drain()
+	return c.out.drain(time.Now())
 }

@@ -127,7 +127,7 @@ func (k *socket) end(ctx context.Context, err error) {
 		k.problem(nil, p)
 		code, reason = closeCode(p), p.Code
 	}
-	if k.drain() != nil {
+	if k.drain(time.Now()) != nil {
 		_ = k.conn.CloseNow()
 		return
 	}
@@ -151,13 +151,13 @@ func closeCode(p *problem.Error) websocket.StatusCode {
 
 func (k *socket) collected() int { return k.corked.collected() }
 
-func (k *socket) drain() error {
-	written, err := k.corked.uncork()
+func (k *socket) drain(now time.Time) error {
+	written, err := k.corked.uncork(now)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errWrite, err)
 	}
 	if written > 0 {
-		k.written = time.Now()
+		k.written = now
 	}
 	return nil
 }

@@ -1,10 +1,13 @@
 // Package stream serves live changes over HTTP: server-sent events, and WebSocket where the request asks for the upgrade.
 //
-// A connection is one goroutine (two with WebSocket) that owns one or more feeds. A feed is a hub subscription with a
+// A connection is one goroutine (two with WebSocket), its loop, that owns one or more feeds. A feed is a hub subscription with a
 // cursor: it begins with the newest change, with a cursor of the client's or with a snapshot of the rows, takes what the
 // hub has for it, and goes to the journal when it was too slow for the hub's queue:
 //
 //	request → identity → filter → feed: (ready) → (snapshot) → hub ⇄ journal → output: SSE or WebSocket
+//
+// What the hub has is mostly written by a few workers, in the places of loops that wait: see turn and workers. All else
+// is the loop's, and what takes long becomes its.
 //
 // The hub's bytes are shared by all who see a change; only the cursor beside them is a connection's own. A connection
 // keeps its queue, one buffer while it writes, and nothing that grows: who does not read is stopped by the deadline of a
@@ -118,7 +121,8 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Server is the streams of one backend. It starts no goroutine of its own: streams live in those of their requests.
+// Server is the streams of one backend. They live in the goroutines of their requests; workers live while there is
+// something to write.
 type Server struct {
 	journal      Journal
 	authenticate func(*http.Request) (auth.Identity, error)
@@ -130,6 +134,7 @@ type Server struct {
 	hub          atomic.Pointer[hub.Hub]
 
 	pages                       pages
+	workers                     *workers
 	newest                      atomic.Pointer[cursor]
 	catchUps, snapshots, checks semaphore
 	buffers, messages           sync.Pool // of *[]byte and *[]hub.Message
@@ -153,6 +158,7 @@ func New(o Options) *Server {
 		s.logger = slog.Default()
 	}
 	s.hub.Store(o.Hub)
+	s.workers = newWorkers()
 	s.catchUps = make(semaphore, s.limits.CatchUps)
 	s.snapshots = make(semaphore, s.limits.Snapshots)
 	s.checks = make(semaphore, s.limits.Checks)

@@ -74,7 +74,8 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request, res *resource
 		return err
 	}
 	k := &socket{server: s, single: res != nil}
-	c, ctx := s.newConnection(r, k.interrupt)
+	c := &connection{}
+	ctx := c.open(s, r, k.interrupt)
 	defer c.cancel()
 	if err := s.enter(c); err != nil {
 		return err
@@ -107,7 +108,8 @@ func (o *opening) prepare(ctx context.Context, c *connection) error {
 	if err := c.attend(ctx); err != nil || o.wants == nil {
 		return err
 	}
-	o.feed = c.newFeed(c.caller(), "", o.wants, o.parameters)
+	o.feed = &feed{}
+	o.feed.open(c.caller(), c, "", o.wants, o.parameters)
 	var err error
 	o.start, err = o.feed.plan(ctx)
 	return err
