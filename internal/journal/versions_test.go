@@ -111,7 +111,7 @@ func TestVersionsUnderLoad(t *testing.T) {
 		var writers sync.WaitGroup
 		for range 4 {
 			writers.Go(func() {
-				for range 150 {
+				for range 60 {
 					err := b.db.Update(t.Context(), func(ctx context.Context, c *sqldriver.Conn) error {
 						for range 1 + rand.IntN(3) {
 							if _, err := c.Exec(ctx, fmt.Sprintf(forms[rand.IntN(len(forms))], 1+rand.IntN(3), rand.IntN(5)), nil); err != nil {
