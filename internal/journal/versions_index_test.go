@@ -81,7 +81,7 @@ func (b *bed) rowQueries() []rowQuery {
 			{"SELECT max(at) FROM cape.journal WHERE tbl = 'items' AND " + postgresRowNumber + " IS NULL AND key IS NULL", nil},
 		}
 	default:
-		my := s.(*mysqlSource) //nolint:errcheck,forcetypeassert // there is no other
+		my := s.(*mysqlSource) //nolint:forcetypeassert // there is no other
 		newest, args := my.ofRow(t, key, mysqlHistoryHint, "AND `id` < ? ORDER BY `id` DESC LIMIT 10")
 		first, _ := my.ofRow(t, key, mysqlHistoryHint, "AND `at` > ? ORDER BY `id` LIMIT 1")
 		return []rowQuery{
