@@ -314,7 +314,7 @@ func TestAlerts(t *testing.T) {
 	for name, from := range map[string]string{
 		"alerts.yaml": absolute(t, "alerts.yaml"), "alerts_test.yaml": filepath.Join("testdata", "alerts_test.yaml"),
 	} {
-		text, err := os.ReadFile(from) //nolint:gosec // our own files
+		text, err := os.ReadFile(from)
 		if err != nil {
 			t.Fatal(err)
 		}
