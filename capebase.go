@@ -20,7 +20,6 @@ import (
 	"github.com/capebase/capebase/internal/journal"
 	"github.com/capebase/capebase/internal/metrics"
 	"github.com/capebase/capebase/internal/migrate"
-	"github.com/capebase/capebase/internal/observe"
 	"github.com/capebase/capebase/internal/problem"
 	"github.com/capebase/capebase/internal/rest"
 	"github.com/capebase/capebase/internal/sqldriver"
@@ -100,11 +99,14 @@ func (c *Cape) connect() (err error) {
 	if c.stamp, err = journal.NewStamp(c.backend.Dialect.Name()); err != nil {
 		return err
 	}
+	if cfg.Tracer != nil {
+		c.stamp.Trace = cfg.Tracer.Carry
+	}
 	c.db, err = sqldriver.Open(c.backend, sqldriver.Options{
 		Logger: cfg.Logger, WriteWait: cfg.Limits.WriteWait,
 		Frame: c.stamp.Frame, Begin: c.stamp.Begin, Commit: c.stamp.Commit, After: c.wake,
 		Admit: c.admit, Guard: c.limit, Report: c.report,
-		Observe: func(ctx context.Context, s sqldriver.Statement) { c.metrics.Statement(ctx, s) },
+		Observe: c.observeStatement,
 		Waited:  func(d time.Duration) { c.metrics.Waited(d) },
 	})
 	if err != nil {
@@ -127,7 +129,7 @@ func (c *Cape) connect() (err error) {
 	c.api, err = rest.New(rest.Settings{
 		BasePath: cfg.BasePath, Origins: cfg.Origins, Logger: cfg.Logger, TrustedProxies: cfg.TrustedProxies,
 		Body: cfg.Limits.Body, Page: cfg.Limits.Page, MaxPage: cfg.Limits.MaxPage,
-		NoRequestLog: cfg.NoRequestLog, Observers: []observe.Observer{c.metrics},
+		NoRequestLog: cfg.NoRequestLog, Tracer: cfg.Tracer, Observers: c.observers(),
 	})
 	if err != nil {
 		return err

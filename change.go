@@ -65,6 +65,7 @@ type change struct {
 	event         Event
 	before, after []predicate.Value
 	actor         string
+	trace         string // the span that it was made in
 	time          time.Time
 }
 
@@ -90,6 +91,7 @@ func see(m *model.Model, e *journal.Entry) *change {
 	seen := &change{
 		id:    changeID(e.Mark),
 		actor: e.Actor.ID,
+		trace: e.Actor.Trace,
 		time:  e.Time,
 	}
 	switch e.Op {
@@ -184,12 +186,16 @@ func (f *follower) reset(at journal.Mark) {
 
 // hand calls a handler; what it panics with is logged and not the end of the program.
 func (c *Cape) hand(ctx context.Context, m *model.Model, h *handler, seen *change) {
+	ctx, end := c.within(ctx, "OnChange "+m.Name, seen)
+	var err error
 	defer func() {
 		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
 			c.config.Logger.ErrorContext(ctx, "OnChange panicked", "error", fmt.Sprint(v), "change", seen.id, "declared", h.at, "stack", string(debug.Stack()))
 		}
+		end(err)
 	}()
-	if err := h.call(ctx, m, seen); err != nil {
+	if err = h.call(ctx, m, seen); err != nil {
 		c.config.Logger.ErrorContext(ctx, "OnChange: a row that its model cannot hold", "error", err, "change", seen.id, "declared", h.at)
 	}
 }

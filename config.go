@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm/logger"
 
 	"github.com/capebase/capebase/internal/engine"
+	"github.com/capebase/capebase/internal/observe"
 )
 
 // Database is what sqlite.File, postgres.URL or mysql.URL return.
@@ -31,7 +32,11 @@ type Config struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed; default none
 	NoConsumers    bool           // this process runs no durable consumers
 	SlowQuery      time.Duration  // statements that take longer are logged, without arguments; default 200 ms; negative: none
+	Tracer         Tracer         // makes the spans of traces: tracing.New(provider); default none
 }
+
+// Tracer is what package tracing returns.
+type Tracer = observe.Tracer
 
 // Migrate says what Start may change in the database.
 type Migrate int

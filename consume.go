@@ -141,7 +141,9 @@ func (c *Cape) handlerOf(d *consumer) journal.Handler {
 		if seen == nil {
 			return nil
 		}
+		ctx, end := c.within(ctx, "Consume "+d.name, seen)
 		err := d.call(ctx, d.model, seen)
+		end(err)
 		c.metrics.Handled(d.name, err)
 		return err
 	}

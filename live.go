@@ -17,6 +17,7 @@ type history struct {
 	head      journal.Mark // where it begins for this process
 	feed      *journal.Feed
 	hub       *hub.Hub
+	tracer    Tracer              // may be nil
 	consumers []*journal.Consumer // in the order of Cape.consumers
 	replaced  chan struct{}       // closed once another history has taken its place
 }
@@ -38,7 +39,7 @@ func (c *Cape) install(ctx context.Context, all []*published) error {
 	if err != nil {
 		return err
 	}
-	h, err := newHistory(ctx, j)
+	h, err := c.newHistory(ctx, j)
 	if err == nil {
 		c.live.Store(h)
 	}
@@ -53,14 +54,14 @@ func (c *Cape) openJournal(all []*published) (*journal.Journal, error) {
 }
 
 // newHistory begins at the journal's head.
-func newHistory(ctx context.Context, j *journal.Journal) (*history, error) {
+func (c *Cape) newHistory(ctx context.Context, j *journal.Journal) (*history, error) {
 	head, err := j.Head(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return &history{
 		journal: j, head: head, feed: journal.NewFeed(j, head), hub: hub.New(hub.Options{Head: hub.Mark(head)}),
-		replaced: make(chan struct{}),
+		tracer: c.config.Tracer, replaced: make(chan struct{}),
 	}, nil
 }
 
@@ -134,7 +135,7 @@ func (c *Cape) successor(ctx context.Context, h *history) (*history, error) {
 	if err := j.Rejoin(ctx, h.journal.Epoch()); err != nil {
 		return nil, err
 	}
-	next, err := newHistory(ctx, j)
+	next, err := c.newHistory(ctx, j)
 	if err != nil {
 		return nil, err
 	}
@@ -160,6 +161,7 @@ func changeID(m journal.Mark) string {
 
 // deliver hands a page of the journal to everybody in this process. Only the tailer calls it.
 func (h *history) deliver(entries []journal.Entry) {
+	defer h.trace(entries, time.Now())
 	h.feed.Deliver(entries)
 	events := make([]hub.Event, 0, len(entries))
 	for i := range entries {

@@ -130,6 +130,7 @@ func (c *Cape) mount(ctx context.Context, all []*published) (err error) {
 		if stores[i], err = store.New(ctx, c.db, c.gorm, p.model, p.rules, literals()); err != nil {
 			return fmt.Errorf("%s: %w", p.name(), err)
 		}
+		stores[i].Tracer = c.config.Tracer
 	}
 	c.mounted = true
 	c.nameTables(all)

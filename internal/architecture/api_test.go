@@ -16,7 +16,7 @@ import (
 )
 
 // public packages; one that does not exist yet exports nothing.
-var public = []string{"capebase", "policy", "auth", "auth/jwt", "sqlite", "postgres", "mysql", "accounts", "accounts/outbox", "accounts/smtp"}
+var public = []string{"capebase", "policy", "auth", "auth/jwt", "sqlite", "postgres", "mysql", "accounts", "accounts/outbox", "accounts/smtp", "tracing"}
 
 var update = flag.Bool("update", false, "write api.txt")
 

@@ -23,11 +23,12 @@ var (
 	beds = []string{"internal/dbtest", "internal/dbtest/with", "internal/dbtest/engines", "internal/exampletest", "internal/apitest", "internal/clients", "internal/soak", "internal/architecture"}
 	// databases may be opened by the tests of any package.
 	databases = []string{"sqlite", "postgres", "mysql"}
-	// drivers are what each database package links, and no other package does.
+	// drivers are what each of these packages links, and no other package does unless it imports that one.
 	drivers = map[string]string{
 		"sqlite":   "github.com/ncruces/go-sqlite3",
 		"postgres": "github.com/jackc/pgx/v5",
 		"mysql":    "github.com/go-sql-driver/mysql",
+		"tracing":  "go.opentelemetry.io/otel",
 	}
 	// plain packages use the standard library only.
 	plain = []string{"internal/predicate", "internal/problem", "internal/caller", "policy", "auth"}

@@ -23,6 +23,7 @@ func Privilege(ctx context.Context) (reason string, ok bool) {
 // Request is what is recorded of the HTTP request that a call serves.
 type Request struct {
 	ID        string
+	Trace     string     // the ID of the trace that it is part of, if any
 	Address   netip.Addr // of the client, found through trusted proxies
 	UserAgent string
 }

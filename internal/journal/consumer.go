@@ -91,7 +91,7 @@ func (c *Consumer) Register(ctx context.Context) error {
 	if c.options.FromStart {
 		at = floor
 	}
-	err = j.db.UpdateRetry(ctx, func(ctx context.Context, conn *sqldriver.Conn) error { return c.insert(ctx, conn, at) })
+	err = j.db.UpdateRetry(own(ctx), func(ctx context.Context, conn *sqldriver.Conn) error { return c.insert(ctx, conn, at) })
 	if err != nil && j.db.Dialect().Classify(err).Class != engine.UniqueViolation { // another process was faster
 		return fmt.Errorf("journal: consumer %s: %w", c.name, err)
 	}

@@ -69,6 +69,7 @@ type Actor struct {
 	Request    string   `json:"request,omitempty"` // the id of the HTTP request
 	Address    string   `json:"address,omitempty"` // of the client
 	UserAgent  string   `json:"user_agent,omitempty"`
+	Trace      string   `json:"trace,omitempty"` // what Stamp.Trace said
 	Privileged bool     `json:"privileged,omitempty"`
 	Reason     string   `json:"reason,omitempty"` // given to auth.Privileged
 }

@@ -66,7 +66,7 @@ func (j *Journal) acquire(ctx context.Context, name, owner string) (l *lease, re
 		return nil, registered, err
 	}
 	began := time.Now()
-	err = j.db.UpdateRetry(ctx, func(ctx context.Context, c *sqldriver.Conn) (err error) {
+	err = j.db.UpdateRetry(own(ctx), func(ctx context.Context, c *sqldriver.Conn) (err error) {
 		l, err = j.take(ctx, c, name, owner)
 		return err
 	})
@@ -181,7 +181,7 @@ func (l *lease) write(ctx context.Context, keep bool, s *step) error {
 	equal(q, "name", l.name)
 	q.Write(" AND ")
 	equal(q, "fence", l.fence)
-	return l.journal.db.UpdateRetry(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+	return l.journal.db.UpdateRetry(own(ctx), func(ctx context.Context, c *sqldriver.Conn) error {
 		n, err := changes(ctx, c, q)
 		switch {
 		case err != nil:

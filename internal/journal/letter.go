@@ -206,7 +206,7 @@ func (c *Consumer) retried(ctx context.Context, letter *DeadLetter, fault error)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 	defer cancel()
-	err := j.db.UpdateRetry(ctx, func(ctx context.Context, conn *sqldriver.Conn) error {
+	err := j.db.UpdateRetry(own(ctx), func(ctx context.Context, conn *sqldriver.Conn) error {
 		if fault == nil {
 			return j.dropLetter(ctx, conn, c.name, letter.Entry.Mark)
 		}

@@ -224,7 +224,7 @@ func (l *mysqlLook) reconcile(ctx context.Context) error {
 // renumber writes a table's number, and a gap unless it is the first. One of several processes does.
 func (l *mysqlLook) renumber(ctx context.Context, name, before, number string) error {
 	s := l.source
-	return s.db.UpdateRetry(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+	return s.db.UpdateRetry(own(ctx), func(ctx context.Context, c *sqldriver.Conn) error {
 		if before == "" {
 			_, err := c.Exec(ctx, "INSERT IGNORE INTO cape_meta (`key`, `value`) VALUES (?, ?)", arguments(metaNumber+name, number))
 			return err

@@ -181,7 +181,7 @@ func (s *mysqlSource) visible(ctx context.Context, c *sqldriver.Conn, base *mysq
 // prune implements source. The row of the floor is locked first: processes take turns. Nothing beyond the removed ids is
 // touched, for a lock at the journal's end would hold up every write.
 func (s *mysqlSource) prune(ctx context.Context, upTo int64, before time.Time, limit int) (removed int, err error) {
-	err = s.db.UpdateRetry(sqldriver.Outside(ctx), func(ctx context.Context, c *sqldriver.Conn) error {
+	err = s.db.UpdateRetry(own(sqldriver.Outside(ctx)), func(ctx context.Context, c *sqldriver.Conn) error {
 		removed = 0
 		var floor Mark
 		var latest int64

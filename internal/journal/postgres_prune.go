@@ -13,7 +13,7 @@ import (
 // prune implements source. Where the floor comes to be within a tick, it is the tick before that ends there: the rest is
 // what remains to be seen from its snapshot.
 func (s *postgresSource) prune(ctx context.Context, upTo int64, before time.Time, limit int) (removed int, err error) {
-	err = s.db.UpdateRetry(sqldriver.Outside(ctx), func(ctx context.Context, c *sqldriver.Conn) error {
+	err = s.db.UpdateRetry(own(sqldriver.Outside(ctx)), func(ctx context.Context, c *sqldriver.Conn) error {
 		removed = 0
 		if _, err := c.Exec(ctx, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", nil); err != nil {
 			return err

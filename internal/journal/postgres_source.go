@@ -47,7 +47,7 @@ func (s *postgresSource) now() string {
 
 // exclusive implements source. Catalogues must show what others have committed since the transaction began.
 func (s *postgresSource) exclusive(ctx context.Context, fn func(ctx context.Context, c *sqldriver.Conn) error) error {
-	return s.db.UpdateRetry(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+	return s.db.UpdateRetry(own(ctx), func(ctx context.Context, c *sqldriver.Conn) error {
 		const begin = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '1min'; SET LOCAL statement_timeout = 0; " +
 			"SELECT pg_advisory_xact_lock(" + postgresInstallLock + ")"
 		if _, err := c.Exec(ctx, begin, nil); err != nil {

@@ -62,7 +62,7 @@ func (j *Journal) renew(ctx context.Context, epoch string) error {
 	equal(q, "key", metaEpoch)
 	q.Write(" AND ")
 	equal(q, "value", value)
-	err := j.db.UpdateRetry(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+	err := j.db.UpdateRetry(own(ctx), func(ctx context.Context, c *sqldriver.Conn) error {
 		_, err := changes(ctx, c, q)
 		return err
 	})

@@ -41,7 +41,7 @@ func (s *sqliteSource) now() string {
 
 // exclusive implements source: a transaction that writes is alone.
 func (s *sqliteSource) exclusive(ctx context.Context, fn func(ctx context.Context, c *sqldriver.Conn) error) error {
-	return s.db.UpdateRetry(ctx, fn)
+	return s.db.UpdateRetry(own(ctx), fn)
 }
 
 func (s *sqliteSource) gap(table string) (string, []driver.NamedValue) {
@@ -207,7 +207,7 @@ func (s *sqliteSource) changed(ctx context.Context) (changed bool, err error) {
 }
 
 func (s *sqliteSource) prune(ctx context.Context, upTo int64, before time.Time, limit int) (removed int, err error) {
-	err = s.db.UpdateRetry(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+	err = s.db.UpdateRetry(own(ctx), func(ctx context.Context, c *sqldriver.Conn) error {
 		removed = 0
 		var last Mark
 		latest, err := s.pruned(ctx, c)

@@ -15,6 +15,9 @@ import (
 // Stamp writes the actor of a transaction into its entries. It exists before the database is opened: its methods are
 // for sqldriver.Options, and do nothing until a Journal with this Stamp is installed.
 type Stamp struct {
+	// Trace, where it is set, tells which span a transaction is made in, as text.
+	Trace func(ctx context.Context) string
+
 	ready atomic.Bool
 	actor stamper
 }
@@ -55,7 +58,7 @@ func (s *Stamp) Frame(ctx context.Context) (sqldriver.Frame, error) {
 	if !ok || !s.ready.Load() {
 		return sqldriver.Frame{}, nil
 	}
-	actor, err := actorOf(ctx)
+	actor, err := s.actorOf(ctx)
 	if err != nil {
 		return sqldriver.Frame{}, fmt.Errorf("journal: note the actor: %w", err)
 	}
@@ -67,7 +70,7 @@ func (s *Stamp) Begin(ctx context.Context, c *sqldriver.Conn) error {
 	if !s.ready.Load() {
 		return nil
 	}
-	actor, err := actorOf(ctx)
+	actor, err := s.actorOf(ctx)
 	if err == nil {
 		err = s.actor.begin(ctx, c, actor)
 	}
@@ -88,9 +91,23 @@ func (s *Stamp) Commit(ctx context.Context, c *sqldriver.Conn) error {
 	return nil
 }
 
-// actorOf writes who a context's call is from. It is never "": a change without an actor is that of another program.
-func actorOf(ctx context.Context) (string, error) {
-	doc, err := json.Marshal(ActorOf(ctx))
+// ownKey marks the transactions of the journal itself.
+type ownKey struct{}
+
+// own returns a context whose transactions have no actor: they are the journal's, and change no row of a model.
+func own(ctx context.Context) context.Context { return context.WithValue(ctx, ownKey{}, true) }
+
+// actorOf writes who a context's call is from. It is "" for the journal's own alone: a change without an actor is that of
+// another program.
+func (s *Stamp) actorOf(ctx context.Context) (string, error) {
+	if ctx.Value(ownKey{}) != nil {
+		return "", nil
+	}
+	actor := ActorOf(ctx)
+	if s.Trace != nil {
+		actor.Trace = s.Trace(ctx)
+	}
+	doc, err := json.Marshal(&actor)
 	return string(doc), err
 }
 

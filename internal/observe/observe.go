@@ -11,6 +11,7 @@ import (
 // Request is an HTTP request and its answer. It belongs to the request's goroutine.
 type Request struct {
 	ID     string // X-Request-Id's
+	Trace  string // the trace's ID, which an observer may set in Begin
 	Method string // one of net/http's, or Other
 	Path   string // as the client sent it, without the query: that may hold what is nobody else's business
 	Began  time.Time

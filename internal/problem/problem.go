@@ -15,6 +15,7 @@ type Error struct {
 	Detail    string       `json:"detail" doc:"What went wrong this time."`
 	Code      string       `json:"code" doc:"Stable name of the mistake." example:"invalid"`
 	RequestID string       `json:"request_id,omitempty" doc:"The request, as in X-Request-Id and the logs."`
+	TraceID   string       `json:"trace_id,omitempty" doc:"The trace that the request is part of, where traces are kept."`
 	Errors    []FieldError `json:"errors,omitempty" doc:"The fields at fault."`
 	cause     error
 	refusal   *Refusal
@@ -167,10 +168,10 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Code == e.Code
 }
 
-// For returns a copy that names the request, with the title filled in: sentinels are shared and never changed.
-func (e *Error) For(requestID string) *Error {
+// For returns a copy that names the request and its trace, with the title filled in: sentinels are shared and never changed.
+func (e *Error) For(requestID, traceID string) *Error {
 	c := *e
-	c.RequestID = requestID
+	c.RequestID, c.TraceID = requestID, traceID
 	if c.Title == "" {
 		c.Title = http.StatusText(c.Status)
 	}
@@ -206,13 +207,13 @@ func (e *Error) SetHeaders(h http.Header) {
 }
 
 // Write answers a request with the problem.
-func (e *Error) Write(w http.ResponseWriter, requestID string) {
+func (e *Error) Write(w http.ResponseWriter, requestID, traceID string) {
 	h := w.Header()
 	h.Del("Content-Length")
 	h.Del("ETag")
 	h.Set("Content-Type", "application/problem+json")
 	e.SetHeaders(h)
-	body, err := json.Marshal(e.For(requestID))
+	body, err := json.Marshal(e.For(requestID, traceID))
 	if err != nil { // a struct of strings cannot fail
 		body = []byte(`{"status":500,"code":"internal"}`)
 	}

@@ -28,6 +28,8 @@ type Settings struct {
 	Page, MaxPage  int
 	// Observers hear of each request, in their order.
 	Observers []observe.Observer
+	// Tracer makes spans within requests; nil: none.
+	Tracer observe.Tracer
 	// NoRequestLog leaves out the line of each request.
 	NoRequestLog bool
 }
@@ -133,7 +135,8 @@ func (a *API) transform(ctx huma.Context, _ string, v any) (any, error) {
 	if auth.From(ctx.Context()).ID == "" {
 		e = e.ForAnonymous()
 	}
-	e = e.For(caller.RequestOf(ctx.Context()).ID)
+	request := caller.RequestOf(ctx.Context())
+	e = e.For(request.ID, request.Trace)
 	if c, ok := ctx.(*typedContext); ok {
 		c.problem = e
 	}
@@ -161,19 +164,19 @@ func (a *API) fromHuma(ctx context.Context, model *huma.ErrorModel) *problem.Err
 
 // fail answers with the problem in err.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
-	request := caller.RequestOf(r.Context()).ID
+	request := caller.RequestOf(r.Context())
 	var e *problem.Error
 	if !errors.As(err, &e) {
 		e = problem.Wrap(problem.Internal, "something went wrong; the log has the request's id", err)
 	}
 	if e.Status >= http.StatusInternalServerError && r.Context().Err() == nil {
-		a.Logger.ErrorContext(r.Context(), "request failed", "error", err, "request", request, "method", r.Method, "path", r.URL.Path)
+		a.Logger.ErrorContext(r.Context(), "request failed", "error", err, "request", request.ID, "method", r.Method, "path", r.URL.Path)
 	}
 	a.refused(r.Context(), r.Pattern, e)
 	if auth.From(r.Context()).ID == "" {
 		e = e.ForAnonymous()
 	}
-	e.Write(w, request)
+	e.Write(w, request.ID, request.Trace)
 }
 
 // refused tells of a refusal, for the audit trail.

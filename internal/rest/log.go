@@ -37,6 +37,9 @@ func (a *API) log(ctx context.Context, o *observe.Request) {
 		slog.Duration("duration", o.Duration),
 		slog.String("identity", o.Identity),
 		slog.String("request", o.ID))
+	if o.Trace != "" {
+		attributes = append(attributes, slog.String("trace", o.Trace))
+	}
 	if o.Stream {
 		attributes = append(attributes, slog.Bool("stream", true))
 	}

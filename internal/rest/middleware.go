@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"runtime/debug"
@@ -29,7 +30,7 @@ func (a *API) serve(o *observation, w http.ResponseWriter, r *http.Request) {
 			panic(v) // how a handler asks net/http to drop the connection
 		default:
 			a.Logger.ErrorContext(r.Context(), "panic", "error", v, "request", id, "path", r.URL.Path, "stack", string(debug.Stack()))
-			problem.New(problem.Internal, "something went wrong; the log has the request's id").Write(w, id)
+			problem.New(problem.Internal, "something went wrong; the log has the request's id").Write(w, o.ID, o.Trace)
 		}
 	}()
 	if a.cors(w, r) {
@@ -38,7 +39,7 @@ func (a *API) serve(o *observation, w http.ResponseWriter, r *http.Request) {
 	if err := a.csrf.Check(r); err != nil {
 		e := problem.New(problem.Permission, "a browser sent this write from another origin; Config.Origins lists those that may")
 		a.refused(r.Context(), r.Method, e)
-		e.Write(w, id)
+		e.Write(w, o.ID, o.Trace)
 		return
 	}
 	if !problemFreeURL(r) {
@@ -53,7 +54,7 @@ func (a *API) serve(o *observation, w http.ResponseWriter, r *http.Request) {
 func (a *API) Refuse(w http.ResponseWriter, r *http.Request, e *problem.Error) {
 	a.observed(w, r, func(a *API, o *observation, w http.ResponseWriter, r *http.Request) {
 		if !a.cors(w, r) {
-			e.Write(w, o.ID)
+			e.Write(w, o.ID, o.Trace)
 		}
 	})
 }
@@ -156,6 +157,16 @@ func (a *API) Given(ctx context.Context) (auth.Identity, bool) {
 // Authenticate returns the identity that the first authenticator finds which knows the credentials. A bearer token that
 // nobody knows is a mistake and not anonymous.
 func (a *API) Authenticate(r *http.Request) (auth.Identity, error) {
+	if a.Tracer == nil {
+		return a.authenticate(r)
+	}
+	ctx, end := a.Tracer.Start(r.Context(), "identity")
+	id, err := a.authenticate(r.WithContext(ctx))
+	end(err, slog.String("enduser.id", id.ID))
+	return id, err
+}
+
+func (a *API) authenticate(r *http.Request) (auth.Identity, error) {
 	id, result, err := a.ask(r)
 	for _, observer := range a.Observers {
 		observer.Authenticated(r.Context(), result)

@@ -33,6 +33,11 @@ func (a *API) observed(w http.ResponseWriter, r *http.Request, serve func(a *API
 	for _, observer := range a.Observers {
 		o.ctx = observer.Begin(o.ctx, r, &o.Request)
 	}
+	if o.Trace != "" {
+		request := caller.RequestOf(o.ctx)
+		request.Trace = o.Trace
+		o.ctx = caller.WithRequest(o.ctx, request)
+	}
 	if o.ctx != r.Context() {
 		r = r.WithContext(o.ctx)
 	}

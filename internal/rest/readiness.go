@@ -40,7 +40,8 @@ func (a *API) readiness(w http.ResponseWriter, r *http.Request) {
 	if len(down) > 0 {
 		e := problem.Fields(problem.Unavailable, down)
 		e.Detail = "not ready: " + down[0].Location + " " + down[0].Message
-		e.Write(w, caller.RequestOf(r.Context()).ID)
+		request := caller.RequestOf(r.Context())
+		e.Write(w, request.ID, request.Trace)
 		return
 	}
 	body, err := json.Marshal(states)

@@ -215,7 +215,7 @@ func TestGroupHammer(t *testing.T) {
 		var kept atomic.Int64
 		var all sync.WaitGroup
 		for w := range writers {
-			random := rand.New(rand.NewPCG(uint64(w), 1)) //nolint:gosec // no secret
+			random := rand.New(rand.NewPCG(uint64(w), 1))
 			all.Go(func() {
 				for i := range each {
 					id := int64(w*each + i)

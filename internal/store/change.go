@@ -23,7 +23,7 @@ func (s *Store) Update(ctx context.Context, key []predicate.Value, in Input, con
 	}
 	var result Result
 	err := s.write(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
-		rule, visible := session.rule(s.Rules.Update), session.visible()
+		rule, visible := session.rule("update", s.Rules.Update), session.visible()
 		before, err := s.lock(ctx, c, key, visible)
 		if err != nil {
 			return err
@@ -62,7 +62,7 @@ func (s *Store) Delete(ctx context.Context, key []predicate.Value, condition Con
 		if err != nil {
 			return err
 		}
-		if !session.rule(s.Rules.Delete).Match(before) {
+		if !session.rule("delete", s.Rules.Delete).Match(before) {
 			return problem.New(problem.Permission, "the rules do not allow to delete this "+s.Model.Name)
 		}
 		if err := condition(before); err != nil {

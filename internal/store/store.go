@@ -4,6 +4,8 @@ package store
 
 import (
 	"context"
+	"log/slog"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/capebase/capebase/internal/caller"
 	"github.com/capebase/capebase/internal/engine"
 	"github.com/capebase/capebase/internal/model"
+	"github.com/capebase/capebase/internal/observe"
 	"github.com/capebase/capebase/internal/predicate"
 	"github.com/capebase/capebase/internal/sqldriver"
 )
@@ -24,6 +27,8 @@ type Rules struct {
 type Store struct {
 	Model *model.Model
 	Rules Rules
+	// Tracer makes a span of each rule that is folded; nil: none.
+	Tracer observe.Tracer
 
 	db      *sqldriver.DB
 	dialect engine.Dialect
@@ -78,6 +83,7 @@ type session struct {
 	caller     predicate.Caller
 	privileged bool
 	readOnly   bool
+	traced     func(action string, folded *predicate.Expr, began time.Time) // nil where nobody traces
 }
 
 func (s *Store) session(ctx context.Context) session {
@@ -88,11 +94,42 @@ func (s *Store) session(ctx context.Context) session {
 		caller:     predicate.Caller{ID: id.ID, Roles: id.Roles, Claims: id.Claims},
 		privileged: privileged,
 		readOnly:   id.ReadOnly && !privileged,
+		traced:     s.traceRules(ctx),
 	}
 }
 
-// rule folds a rule for the caller: no rule, no access.
-func (s session) rule(rule *predicate.Expr) *predicate.Expr {
+// traceRules returns what makes the span of a rule that was folded for the caller.
+func (s *Store) traceRules(ctx context.Context) func(action string, folded *predicate.Expr, began time.Time) {
+	if s.Tracer == nil {
+		return nil
+	}
+	return func(action string, folded *predicate.Expr, began time.Time) {
+		rows := "some"
+		switch folded.Op {
+		case predicate.True:
+			rows = "all"
+		case predicate.False, predicate.Unknown:
+			rows = "none"
+		default:
+		}
+		s.Tracer.Past(ctx, "rule", began, time.Now(), nil,
+			slog.String("capebase.model", s.Model.Name), slog.String("capebase.action", action), slog.String("capebase.rows", rows))
+	}
+}
+
+// rule folds the rule of an action for the caller.
+func (s session) rule(action string, rule *predicate.Expr) *predicate.Expr {
+	if s.traced == nil {
+		return s.fold(rule)
+	}
+	began := time.Now()
+	folded := s.fold(rule)
+	s.traced(action, folded, began)
+	return folded
+}
+
+// fold is rule: no rule, no access.
+func (s session) fold(rule *predicate.Expr) *predicate.Expr {
 	switch {
 	case s.privileged:
 		return &predicate.Expr{Op: predicate.True}
@@ -104,7 +141,7 @@ func (s session) rule(rule *predicate.Expr) *predicate.Expr {
 
 // visible is the read rule for rows that have not been deleted softly.
 func (s session) visible() *predicate.Expr {
-	return predicate.Fold(predicate.All(s.rule(s.Rules.Read), s.alive()), s.caller)
+	return predicate.Fold(predicate.All(s.rule("read", s.Rules.Read), s.alive()), s.caller)
 }
 
 // alive excludes rows that gorm.DeletedAt marks; nil where the model has no such field.

@@ -59,7 +59,7 @@ func (s *Store) Create(ctx context.Context, inputs []Input) ([]Result, error) {
 			return nil, err
 		}
 	}
-	rule, visible := session.rule(s.Rules.Create), session.visible()
+	rule, visible := session.rule("create", s.Rules.Create), session.visible()
 	refused := problem.New(problem.Permission, "the rules do not allow to create this "+s.Model.Name)
 	if !possible(rule, predicate.Yes, nil, func(*predicate.Expr) bool { return true }) {
 		return nil, refused // before hooks run and constraints tell of other rows

@@ -160,7 +160,7 @@ func (b *bed) identified(next http.Handler) http.Handler {
 			if !errors.As(err, &p) {
 				p = problem.New(problem.Unavailable, "")
 			}
-			p.Write(w, "request-1")
+			p.Write(w, "request-1", "")
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(auth.With(ctx, id)))

@@ -126,7 +126,7 @@ func (c *connection) survive(ctx context.Context, f *feed, err error) error {
 		return err
 	}
 	c.drop(f)
-	c.out.problem(f, c.server.problem(ctx, p).For(caller.RequestOf(ctx).ID))
+	c.out.problem(f, ofRequest(ctx, c.server.problem(ctx, p)))
 	return nil
 }
 

@@ -77,7 +77,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if auth.From(r.Context()).ID == "" {
 		e = e.ForAnonymous()
 	}
-	e.Write(w, caller.RequestOf(r.Context()).ID)
+	request := caller.RequestOf(r.Context())
+	e.Write(w, request.ID, request.Trace)
 }
 
 // note tells of a refusal, for the audit trail.
@@ -97,6 +98,12 @@ func (s *Server) problem(ctx context.Context, err error) *problem.Error {
 		s.logger.ErrorContext(ctx, "stream failed", "error", err, "request", caller.RequestOf(ctx).ID)
 	}
 	return e
+}
+
+// ofRequest names the context's request in a problem.
+func ofRequest(ctx context.Context, e *problem.Error) *problem.Error {
+	request := caller.RequestOf(ctx)
+	return e.For(request.ID, request.Trace)
 }
 
 // eventOutput writes server-sent events.
@@ -276,7 +283,7 @@ func problemJSON(p *problem.Error) []byte {
 // end tells the client why the stream ends, where it is not the client that ended it.
 func (o *eventOutput) end(ctx context.Context, err error) {
 	if ctx.Err() == nil && !errors.Is(err, errEnded) && !errors.Is(err, errWrite) {
-		o.problem(nil, o.server.problem(ctx, err).For(caller.RequestOf(ctx).ID))
+		o.problem(nil, ofRequest(ctx, o.server.problem(ctx, err)))
 	}
 	if err := o.drain(time.Now()); err != nil {
 		o.server.logger.DebugContext(ctx, "a stream broke off", "error", err, "request", caller.RequestOf(ctx).ID)

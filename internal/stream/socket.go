@@ -10,7 +10,6 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/capebase/capebase/internal/caller"
 	"github.com/capebase/capebase/internal/predicate"
 	"github.com/capebase/capebase/internal/problem"
 )
@@ -123,7 +122,7 @@ func (k *socket) end(ctx context.Context, err error) {
 	case errors.As(err, &c):
 		code, reason = c.code, c.reason
 	default:
-		p := k.server.problem(ctx, err).For(caller.RequestOf(ctx).ID)
+		p := ofRequest(ctx, k.server.problem(ctx, err))
 		k.problem(nil, p)
 		code, reason = closeCode(p), p.Code
 	}
@@ -234,7 +233,7 @@ func (k *socket) problem(f *feed, p *problem.Error) {
 
 // mistake answers a message that cannot be followed. The socket stays, but not for ever.
 func (k *socket) mistake(ctx context.Context, id string, err error) error {
-	k.problem(&feed{id: id}, k.server.problem(ctx, err).For(caller.RequestOf(ctx).ID))
+	k.problem(&feed{id: id}, ofRequest(ctx, k.server.problem(ctx, err)))
 	if k.problems++; k.problems >= maxProblems {
 		return &closing{websocket.StatusPolicyViolation, "too many mistakes"}
 	}

@@ -42,7 +42,8 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, res *res
 		// Not by fail: other credentials would not help.
 		e := problem.New(problem.Permission, "a browser opened this WebSocket from another origin; Config.Origins lists those that may")
 		s.note(r, e)
-		e.Write(w, caller.RequestOf(r.Context()).ID)
+		request := caller.RequestOf(r.Context())
+		e.Write(w, request.ID, request.Trace)
 		return
 	}
 	if err := s.webSocket(w, r, res); err != nil {
