@@ -125,20 +125,27 @@ func (a *API) Identify(next http.Handler) http.Handler {
 // identified asks the authenticators in order, unless the context has an identity already.
 func (a *API) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if auth.Known(r.Context()) {
-			noteIdentity(w, auth.From(r.Context()).ID)
-			next.ServeHTTP(w, r)
-			return
-		}
-		id, err := a.Authenticate(r)
+		r, err := a.identify(w, r)
 		if err != nil {
 			a.fail(w, r, err)
 			return
 		}
-		noteIdentity(w, id.ID)
-		found := context.WithValue(r.Context(), foundKey{}, id)
-		next.ServeHTTP(w, r.WithContext(auth.With(found, id)))
+		next.ServeHTTP(w, r)
 	})
+}
+
+func (a *API) identify(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
+	if auth.Known(r.Context()) {
+		noteIdentity(w, auth.From(r.Context()).ID)
+		return r, nil
+	}
+	id, err := a.Authenticate(r)
+	if err != nil {
+		return r, err
+	}
+	noteIdentity(w, id.ID)
+	found := context.WithValue(r.Context(), foundKey{}, id)
+	return r.WithContext(auth.With(found, id)), nil
 }
 
 // foundKey is where a context keeps the identity that the authenticators found, of the route or of Middleware around it.

@@ -25,6 +25,14 @@ type observation struct {
 
 // observed serves a request and tells of it, once: the observers first, and then the log.
 func (a *API) observed(w http.ResponseWriter, r *http.Request, serve func(a *API, o *observation, w http.ResponseWriter, r *http.Request)) {
+	o, r := a.observe(w, r)
+	defer o.end()
+	serve(a, o, o.writer(), r)
+	o.done = true
+}
+
+// observe begins an observation. It is not part of observed, whose frame is on the stack of each stream that is open.
+func (a *API) observe(w http.ResponseWriter, r *http.Request) (*observation, *http.Request) {
 	r = a.withRequest(r)
 	o := &observation{ResponseWriter: w, api: a, ctx: r.Context()}
 	o.Request = observe.Request{
@@ -42,9 +50,7 @@ func (a *API) observed(w http.ResponseWriter, r *http.Request, serve func(a *API
 		r = r.WithContext(o.ctx)
 	}
 	w.Header().Set("X-Request-Id", o.ID)
-	defer o.end()
-	serve(a, o, o.writer(), r)
-	o.done = true
+	return o, r
 }
 
 // end is called on the way out, also by a panic.

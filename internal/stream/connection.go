@@ -18,7 +18,7 @@ import (
 // connection is one client's stream, with all its feeds. Who has its turn owns it: its loop, or a worker while the loop
 // waits. Others only tell and cut it.
 type connection struct {
-	turn    // first, with what each delivery needs
+	turns   // first, with what each delivery needs
 	alarm   alarm
 	feeds   []*feed
 	out     output
@@ -198,12 +198,17 @@ func (c *connection) run(ctx context.Context) error {
 // wait waits until there is something to do, and does what the client of a WebSocket asks for. The end of the context
 // wakes too: where there is one thing to wait for, it costs half as much.
 func (c *connection) wait(ctx context.Context) error {
-	c.turn.Unlock()
-	if c.commands == nil {
-		<-c.ready
-		c.turn.Lock()
-		return ctx.Err()
+	if c.commands != nil {
+		return c.waitOrObey(ctx)
 	}
+	c.turn.Unlock()
+	<-c.ready
+	c.turn.Lock()
+	return ctx.Err()
+}
+
+func (c *connection) waitOrObey(ctx context.Context) error {
+	c.turn.Unlock()
 	select {
 	case <-c.ready:
 		c.turn.Lock()

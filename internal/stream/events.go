@@ -30,44 +30,63 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, res *resour
 	}
 }
 
-// events returns an error while the answer has not begun.
+// events returns an error while the answer has not begun. It leaves all but the waiting to others: what is on the stack
+// of a stream that waits decides how large that is, for each of them.
 func (s *Server) events(w http.ResponseWriter, r *http.Request, res *resource) error {
-	wants, p, err := s.parse(r, res)
+	e, err := s.newEventStream(w, r, res)
 	if err != nil {
 		return err
 	}
-	e := &eventStream{out: eventOutput{server: s, w: w, control: http.NewResponseController(w), lift: r.ProtoMajor != 1}}
-	c, out, f := &e.connection, &e.out, &e.feed
 	if r.Method == http.MethodHead {
-		out.header()
+		e.out.header()
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	ctx := c.open(s, r, out.interrupt)
+	c := &e.connection
+	ctx := c.open(s, r, e.out.interrupt)
 	defer c.cancel()
 	if err := s.enter(c); err != nil {
 		return err
 	}
 	defer c.close()
-	if err := c.attend(ctx); err != nil {
+	begun, err := e.begin(ctx)
+	if !begun {
 		return err
 	}
-	f.open(c.caller(), c, "", wants, p)
-	st, err := f.plan(ctx)
-	if err != nil {
-		return err
-	}
-	if err := out.open(); err != nil {
-		return err
-	}
-	e.feeds[0] = f
-	c.out, c.feeds = out, e.feeds[:]
-	err = f.begin(ctx, st)
 	if err == nil {
 		err = c.run(ctx)
 	}
-	out.end(ctx, err)
+	e.out.end(ctx, err)
 	return nil
+}
+
+func (s *Server) newEventStream(w http.ResponseWriter, r *http.Request, res *resource) (*eventStream, error) {
+	wants, p, err := s.parse(r, res)
+	if err != nil {
+		return nil, err
+	}
+	e := &eventStream{out: eventOutput{server: s, w: w, control: http.NewResponseController(w), lift: r.ProtoMajor != 1}}
+	e.connection.out, e.feeds[0] = &e.out, &e.feed
+	e.feed.prepare(&e.connection, "", wants, p)
+	return e, nil
+}
+
+// begin begins the answer and the feed. It tells whether the answer has begun; then the client is told of an error.
+func (e *eventStream) begin(ctx context.Context) (begun bool, err error) {
+	c, f := &e.connection, &e.feed
+	if err := c.attend(ctx); err != nil {
+		return false, err
+	}
+	f.see(c.caller())
+	st, err := f.plan(ctx)
+	if err != nil {
+		return false, err
+	}
+	if err := e.out.open(); err != nil {
+		return false, err
+	}
+	c.feeds = e.feeds[:]
+	return true, f.begin(ctx, st)
 }
 
 // fail answers with the problem in err.

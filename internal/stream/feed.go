@@ -53,10 +53,17 @@ const (
 	longestPause  = 5 * time.Second
 )
 
-// open has f show what the context's caller may see.
-func (f *feed) open(ctx context.Context, c *connection, id string, wants []want, p parameters) {
+// prepare says what f shows, as far as its caller may see it.
+func (f *feed) prepare(c *connection, id string, wants []want, p parameters) {
 	f.connection, f.id, f.wants, f.wanted, f.since = c, id, wants, p.snapshot, p.since
+}
+
+// newFeed makes a feed that shows what the context's caller may see.
+func (c *connection) newFeed(ctx context.Context, id string, wants []want, p parameters) *feed {
+	f := &feed{}
+	f.prepare(c, id, wants, p)
 	f.see(ctx)
+	return f
 }
 
 // see folds the rules for the context's caller, and tells whether that shows other rows than before.

@@ -21,7 +21,7 @@ func (b *bed) step(token string) (*connection, *feed) {
 	r = r.WithContext(auth.With(b.t.Context(), b.people[token]))
 	w := &endingWriter{header: http.Header{}}
 	out := &eventOutput{server: b.Server, w: w, control: http.NewResponseController(w)}
-	c, f := &connection{}, &feed{}
+	c := &connection{}
 	c.open(b.Server, r, out.interrupt)
 	c.out = out
 	if err := b.enter(c); err != nil {
@@ -31,7 +31,7 @@ func (b *bed) step(token string) (*connection, *feed) {
 		c.close()
 		c.cancel()
 	})
-	f.open(c.caller(), c, "", []want{{resource: b.resources["todo"]}}, parameters{})
+	f := c.newFeed(c.caller(), "", []want{{resource: b.resources["todo"]}}, parameters{})
 	c.feeds = []*feed{f}
 	if err := f.begin(b.t.Context(), start{at: hub.Mark{}}); err != nil {
 		b.t.Fatal(err)

@@ -228,8 +228,7 @@ func (m subscribeMessage) subscribe(ctx context.Context, c *connection) error {
 	if err != nil {
 		return err
 	}
-	f := &feed{}
-	f.open(c.caller(), c, m.id, []want{w}, m.parameters)
+	f := c.newFeed(c.caller(), m.id, []want{w}, m.parameters)
 	st, err := f.plan(ctx)
 	if err != nil {
 		return err

@@ -6,7 +6,7 @@
 //
 //	request → identity → filter → feed: (ready) → (snapshot) → hub ⇄ journal → output: SSE or WebSocket
 //
-// What the hub has is mostly written by a few workers, in the places of loops that wait: see turn and workers. All else
+// What the hub has is mostly written by a few workers, in the places of loops that wait: see turns and workers. All else
 // is the loop's, and what takes long becomes its.
 //
 // The hub's bytes are shared by all who see a change; only the cursor beside them is a connection's own. A connection

@@ -13,16 +13,16 @@ import (
 // probation is how many turns a connection that has held a worker up takes itself, all of them without delay.
 const probation = 8
 
-// turn is what a connection's loop and the workers know of each other. A loop has its turn whenever it does not wait.
+// turns is what a connection's loop and the workers know of each other. A loop has its turn whenever it does not wait.
 // While it waits, a worker may take one and write what the hub has: to wake a goroutine for that costs a quarter of the
 // write. All else is left to the loop.
-type turn struct {
-	sync.Mutex               // has the turn who holds it
-	queued     atomic.Bool   // a worker will look
-	slow       atomic.Int32  // turns that are the loop's, since the client held a worker up
-	asked      atomic.Uint32 // of the loop, by others
-	failed     error         // what the connection ends with
-	panicked   any           // by the turn of a worker
+type turns struct {
+	turn     sync.Mutex    // has the turn who holds it
+	queued   atomic.Bool   // a worker will look
+	slow     atomic.Int32  // turns that are the loop's, since the client held a worker up
+	asked    atomic.Uint32 // of the loop, by others
+	failed   error         // what the connection ends with
+	panicked any           // by the turn of a worker
 }
 
 // Wake implements hub.Reader.

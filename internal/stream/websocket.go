@@ -109,8 +109,7 @@ func (o *opening) prepare(ctx context.Context, c *connection) error {
 	if err := c.attend(ctx); err != nil || o.wants == nil {
 		return err
 	}
-	o.feed = &feed{}
-	o.feed.open(c.caller(), c, "", o.wants, o.parameters)
+	o.feed = c.newFeed(c.caller(), "", o.wants, o.parameters)
 	var err error
 	o.start, err = o.feed.plan(ctx)
 	return err

@@ -108,7 +108,7 @@ func TestWorkersQueue(t *testing.T) {
 	connections := make([]*connection, 100)
 	for i := range connections {
 		connections[i] = &connection{server: server, ready: make(chan struct{}, 1)}
-		connections[i].turn.asked.Store(end) // so that each turn is left to the loop, which is here:
+		connections[i].asked.Store(end) // so that each turn is left to the loop, which is here:
 	}
 	const rounds = 2000
 	var group sync.WaitGroup
