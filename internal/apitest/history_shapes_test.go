@@ -264,3 +264,62 @@ func TestHistoryAfterAnUninstall(t *testing.T) {
 		a.as("").get("/todo/1?as_of="+before).problem(http.StatusBadRequest, "invalid_query", "query.as_of")
 	})
 }
+
+type retitle struct {
+	Title string `json:"title"`
+	Draft bool   `json:"draft"`
+}
+
+// TestRevertWithUpdateAs sets what UpdateAs lets clients set and see.
+func TestRevertWithUpdateAs(t *testing.T) {
+	target := dbtest.New(t, dbtest.SQLite)
+	a := start(t, target, func(c *capebase.Cape) {
+		capebase.Publish[Essay](c, capebase.History(), capebase.UpdateAs[retitle]()).Allow(policy.All, policy.SignedIn())
+	})
+	alice := a.as("alice")
+	alice.post("/essay", `{"title":"one","kind":"k","text":"x"}`).want(http.StatusCreated)
+	if _, err := sessionOf(a, target, "privileged").exec("UPDATE essays SET title = 'two', text = 'y', draft = 1"); err != nil {
+		t.Fatal(err)
+	}
+	names := alice.get("/essay/1/history").names()
+	row := alice.post("/essay/1/revert", `{"version":"`+names[1]+`"}`).want(http.StatusOK).row()
+	if row["title"] != "one" || row["text"] != "y" {
+		t.Errorf("reverted to %v", row)
+	}
+	sessionOf(a, target, "privileged").wants("SELECT draft FROM essays", "true")
+}
+
+// TestHistoryEndsAtWhatCannotBeRead: of what was before an entry that this program does not understand, nothing is said.
+func TestHistoryEndsAtWhatCannotBeRead(t *testing.T) {
+	target := dbtest.New(t, dbtest.SQLite)
+	a := start(t, target, publishEssays)
+	alice, pool := a.as("alice"), openPlain(t, target)
+	t.Cleanup(func() { _ = pool.Close() })
+	alice.post("/essay", `{"title":"one","kind":"k"}`).want(http.StatusCreated)
+	first := databaseClock(t.Context(), t, target.Engine, pool, time.Time{})
+	databaseClock(t.Context(), t, target.Engine, pool, first)
+	const entry = `INSERT INTO cape_journal (at, v, tbl, op, key, old, new) VALUES (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER), 99, 'essays', 'U', '[1]', '{}', '{}')`
+	if _, err := pool.ExecContext(t.Context(), entry); err != nil {
+		t.Fatal(err)
+	}
+	unread := databaseClock(t.Context(), t, target.Engine, pool, time.Time{})
+	databaseClock(t.Context(), t, target.Engine, pool, unread)
+	alice.patch("/essay/1", `{"title":"two"}`).want(http.StatusOK)
+	answer := alice.get("/essay/1/history")
+	names := wantEvents(t, answer, "UPDATE two of alice")
+	if since, err := time.Parse(time.RFC3339Nano, answer.Header.Get("History-Since")); err != nil || !since.After(first) {
+		t.Errorf("History-Since is %q, and %v is not known", answer.Header.Get("History-Since"), first)
+	}
+	at := first.Format(time.RFC3339Nano)
+	alice.get("/essay/1?as_of="+at).problem(http.StatusBadRequest, "invalid_query", "query.as_of")
+	alice.post("/essay/1/revert", `{"as_of":"`+at+`"}`).problem(http.StatusUnprocessableEntity, "invalid", "body.as_of")
+	if title := alice.get("/essay/1?as_of=" + unread.Format(time.RFC3339Nano)).want(http.StatusOK).row()["title"]; title != "one" {
+		t.Errorf("title %v", title)
+	}
+	alice.post("/essay/1/revert", `{"version":"`+names[0]+`"}`).want(http.StatusOK)
+	id, _, _ := strings.Cut(names[0], ".")
+	alice.post("/essay/1/revert", `{"version":"2.`+strings.Split(names[0], ".")[1]+`"}`).problem(http.StatusNotFound, "not_found")
+	if id != "3" {
+		t.Errorf("the update is the entry %s", id)
+	}
+}
