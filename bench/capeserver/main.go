@@ -36,11 +36,24 @@ func open(ctx context.Context, c child.Config) (http.Handler, func() error, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	// Warnings only: neither server logs a line a request.
+	// Warnings only: neither server logs a line a request, unless that is to be measured.
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	closeLog := func() error { return nil }
+	if c.Log != "" {
+		file, err := os.Create(c.Log)
+		if err != nil {
+			return nil, nil, err
+		}
+		closeLog = file.Close
+		logger = slog.New(slog.NewTextHandler(file, nil))
+	}
 	cape, err := capebase.Open(database, capebase.Config{Logger: logger})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, errors.Join(err, closeLog())
+	}
+	closeAll := func() error { return errors.Join(cape.Close(), closeLog()) }
+	if c.Log != "" {
+		cape.Metrics()
 	}
 	cape.UseAuth(bearer(users.ByToken(c.Users)))
 	todos := capebase.Publish[Todo](cape)
@@ -49,9 +62,9 @@ func open(ctx context.Context, c child.Config) (http.Handler, func() error, erro
 		todos.Allow(policy.Read, policy.Anyone())
 	}
 	if err := cape.Start(ctx); err != nil {
-		return nil, nil, errors.Join(err, cape.Close())
+		return nil, nil, errors.Join(err, closeAll())
 	}
-	return cape, cape.Close, nil
+	return cape, closeAll, nil
 }
 
 func databaseOf(address string) (capebase.Database, error) {

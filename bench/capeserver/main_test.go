@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/capebase/capebase/bench/internal/child"
@@ -13,7 +16,8 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 
 func TestServes(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, target dbtest.Target) {
-		handler, closeAll, err := open(t.Context(), child.Config{Database: target.URL, Users: todotest.Users})
+		log := filepath.Join(t.TempDir(), "log")
+		handler, closeAll, err := open(t.Context(), child.Config{Database: target.URL, Users: todotest.Users, Log: log})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -24,6 +28,9 @@ func TestServes(t *testing.T) {
 		})
 		if err := todotest.Check(t.Context(), handler, todo.REST{}); err != nil {
 			t.Error(err)
+		}
+		if text, err := os.ReadFile(log); err != nil || !strings.Contains(string(text), "msg=request") {
+			t.Errorf("the log is %v, %q", err, text)
 		}
 	})
 }

@@ -19,16 +19,18 @@ type contestant struct {
 	program string // its package
 	table   string
 	api     todo.API
+	logs    bool // it writes a line a request, and counts for Prometheus
 }
 
 func (c contestant) label() string { return c.name }
 
-// contestants lists the servers; the first is the one that the others are compared with.
+// contestants lists the servers; the first that runs is the one that the others are compared with.
 func contestants() []contestant {
 	const module = "github.com/capebase/capebase/bench/"
 	return []contestant{
 		{name: "hand-written", program: module + "handwritten", table: "todos", api: todo.REST{}},
 		{name: "capebase", program: module + "capeserver", table: "todos", api: todo.REST{}},
+		{name: "observed", program: module + "capeserver", table: "todos", api: todo.REST{}, logs: true},
 	}
 }
 
@@ -88,6 +90,9 @@ func (b *bed) start(ctx context.Context, c contestant, s size) (r *running, err 
 		return r, err
 	}
 	arguments := []string{"-database", r.database.URL, "-users", strconv.Itoa(s.users), "-public=" + strconv.FormatBool(s.public)}
+	if c.logs {
+		arguments = append(arguments, "-log", filepath.Join(b.directory, name+".log"))
+	}
 	if b.profiles != "" {
 		arguments = append(arguments, "-profile", filepath.Join(b.profiles, name+".pprof"))
 	}

@@ -83,7 +83,8 @@ func parse(arguments []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.database, "database", "sqlite", "sqlite, or the URL of a server on which to create databases:\n"+
 		"postgres://user:password@host/postgres or mysql://user:password@host/.\n"+
 		"postgres or mysql alone stands for the one in CAPE_TEST_DATABASES")
-	flags.StringVar(&servers, "servers", names(contestants(), contestant.label), "servers; the others are compared with the first")
+	flags.StringVar(&servers, "servers", "hand-written,capebase", "servers, of "+names(contestants(), contestant.label)+"; the others are compared\n"+
+		"with the first. observed is capebase with a line a request and with metrics")
 	flags.StringVar(&only, "only", names(todo.Scenarios(), scenarioName)+","+names(fanouts(), fanoutName),
 		"the scenarios to measure; fanout stands for all that begin so")
 	flags.IntVar(&o.connections, "connections", 8, "connections that send at the same time")

@@ -44,6 +44,20 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestRunObserved: the server that logs and counts is compared with the one that does neither.
+func TestRunObserved(t *testing.T) {
+	var out, progress strings.Builder
+	arguments := []string{
+		"-servers=capebase,observed", "-only=list-20", "-users=8", "-rows=20", "-connections=4", "-rounds=2", "-round=20ms",
+	}
+	if err := run(t.Context(), arguments, &out, &progress); err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	if !strings.Contains(out.String(), "observed") || !strings.Contains(out.String(), "≤ 1.05") {
+		t.Errorf("the table lacks the comparison:\n%s", out.String())
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	t.Setenv("CAPE_TEST_DATABASES", "postgres://somewhere/")
 	for want, arguments := range map[string][]string{

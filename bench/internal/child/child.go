@@ -26,6 +26,7 @@ type Config struct {
 	Database string // sqlite:PATH, postgres://… or mysql://…
 	Users    int    // how many of package users' users may call
 	Public   bool   // whether everybody may read every row
+	Log      string // a file for a line a request; with it, and where there are metrics, these are on; neither where empty
 	Profile  string // a file for a CPU profile; none where empty
 }
 
@@ -47,6 +48,7 @@ func Main(open Opener) {
 	flag.StringVar(&c.Database, "database", "", "sqlite:PATH, postgres://… or mysql://…")
 	flag.IntVar(&c.Users, "users", 1, "number of users")
 	flag.BoolVar(&c.Public, "public", false, "everybody may read every row")
+	flag.StringVar(&c.Log, "log", "", "a `file` for a line a request; metrics are on with it")
 	flag.StringVar(&c.Profile, "profile", "", "a `file` for a CPU profile")
 	flag.Parse()
 	if err := run(c, open); err != nil {
