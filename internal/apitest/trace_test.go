@@ -32,9 +32,9 @@ const (
 )
 
 // traced starts a backend whose spans are kept, and its log.
-func traced(t *testing.T, target dbtest.Target, declare func(c *capebase.Cape)) (*app, *tracetest.SpanRecorder, *lines) {
+func traced(t *testing.T, target dbtest.Target, declare func(c *capebase.Cape)) (*app, *tracetest.SpanRecorder, *logText) {
 	t.Helper()
-	spans, log := tracetest.NewSpanRecorder(), &lines{}
+	spans, log := tracetest.NewSpanRecorder(), &logText{}
 	provider := trace.NewTracerProvider(trace.WithSpanProcessor(spans))
 	a := startWith(t, target, capebase.Config{
 		Tracer: tracing.New(provider), Logger: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelInfo})),
@@ -42,19 +42,19 @@ func traced(t *testing.T, target dbtest.Target, declare func(c *capebase.Cape)) 
 	return a, spans, log
 }
 
-// lines is a log that is read while it is written.
-type lines struct {
+// logText is a log that is read while it is written.
+type logText struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (l *lines) Write(p []byte) (int, error) {
+func (l *logText) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(p)
 }
 
-func (l *lines) String() string {
+func (l *logText) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
