@@ -21,9 +21,9 @@ import (
 // maxExportHeap is the most heap that an export may have in use, with all that the program has beside it.
 const maxExportHeap = 64 << 20
 
-// TestAuditExport exports CAPE_AUDIT_ENTRIES entries, 20,000 unless it is set, in bounded memory; see make audit-export.
+// TestAuditExport exports CAPE_AUDIT_ENTRIES entries, 6,000 unless it is set, in bounded memory; see make audit-export.
 func TestAuditExport(t *testing.T) {
-	total := 20_000
+	total := 6_000
 	if text := os.Getenv("CAPE_AUDIT_ENTRIES"); text != "" {
 		var err error
 		if total, err = strconv.Atoi(text); err != nil {
