@@ -24,7 +24,7 @@ type Config struct {
 	BasePath       string         // prefix of all routes, such as "/api/v1"; default none
 	Origins        []string       // other origins for CORS, CSRF and WebSocket, such as "https://app.example.com"; default same origin only
 	Migrate        Migrate        // default MigrateAll
-	Retention      time.Duration  // of the journal; default 30 days; negative: forever
+	Retention      time.Duration  // of the journal and the audit trail; default 30 days; negative: forever
 	Logger         *slog.Logger   // default slog.Default(); its level bounds what is logged: a request is a line at Info
 	NoRequestLog   bool           // no line a request, where the program's own router writes one; errors are logged still
 	Gorm           gorm.Config    // naming strategy, plugins; default gorm's

@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 	"time"
-
-	"github.com/capebase/capebase/internal/caller"
 )
 
 // Handler serves the trail.
@@ -167,6 +165,3 @@ type lineEncoder struct {
 func (l *lineEncoder) begin() error         { return nil }
 func (l *lineEncoder) entry(e *Entry) error { return l.json.Encode(e) }
 func (l *lineEncoder) flush() error         { return l.w.Flush() }
-
-// RequestID names a request in logs.
-func RequestID(r *http.Request) string { return caller.RequestOf(r.Context()).ID }

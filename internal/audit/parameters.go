@@ -115,14 +115,14 @@ func (h *Handler) known(values url.Values) error {
 
 // accepted chooses the format by the Accept header: the first type in it that there is.
 func accepted(header http.Header) (string, error) {
-	any := true
+	unsaid := true
 	for _, line := range header.Values("Accept") {
 		for part := range strings.SplitSeq(line, ",") {
 			kind, parameters, err := mime.ParseMediaType(part)
 			if err != nil || parameters["q"] == "0" {
 				continue
 			}
-			any = false
+			unsaid = false
 			switch kind {
 			case "text/csv":
 				return formatCSV, nil
@@ -133,7 +133,7 @@ func accepted(header http.Header) (string, error) {
 			}
 		}
 	}
-	if any {
+	if unsaid {
 		return "json", nil
 	}
 	return "", problem.New(problem.NotAcceptable, "the audit trail is application/json, text/csv or application/x-ndjson")
