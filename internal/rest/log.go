@@ -39,6 +39,9 @@ func (a *API) log(ctx context.Context, o *observe.Request) {
 		slog.Duration("duration", o.Duration),
 		slog.String("identity", o.Identity),
 		slog.String("request", o.ID))
+	if o.Trace != "" {
+		line.AddAttrs(slog.String("trace", o.Trace))
+	}
 	if o.Stream {
 		line.AddAttrs(slog.Bool("stream", true))
 	}
