@@ -114,6 +114,13 @@ type Dialect interface {
 	Classify(err error) Failure
 }
 
+// RowReader is a Dialect that reads rows from its driver without the values of database/sql in between.
+type RowReader interface {
+	// ReadRow reads the next row of the table's columns; read is false where rows are not of its driver, and nothing was
+	// done. The error is the driver's, io.EOF among them, or that of Scan for the column failed, which is else negative.
+	ReadRow(rows driver.Rows, columns []Column, row []predicate.Value) (read bool, failed int, err error)
+}
+
 // Shape is what decides the type of a column that is to be created.
 type Shape struct {
 	Kind      predicate.Kind

@@ -229,7 +229,6 @@ func (c *Conn) query(ctx context.Context, m manner, query string, args []driver.
 		observed.done(ctx, c.db, 0, err)
 		return nil, err
 	}
-	rows.Columns() // database/sql asks before the first row, and drivers rely on it
 	r := &result{conn: c, rows: rows, statement: s, observed: observed, ctx: ctx, level: c.depth}
 	c.open = append(c.open, r)
 	return r, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"reflect"
 	"slices"
@@ -25,6 +26,7 @@ type result struct {
 	count     int64
 	borrowed  bool // the connection is given back with the rows
 	leaves    bool // its errors are SQL's
+	asked     bool // for the columns' names
 	// undeclared makes times of texts in our layout where the database names no type: the results of expressions.
 	undeclared bool
 	types      []string // the columns' declared types, once they were needed
@@ -38,11 +40,33 @@ func (r *result) Columns() []string {
 		return nil
 	}
 	defer r.conn.exit()
+	r.asked = true
 	return r.rows.Columns()
 }
 
 // Next implements driver.Rows.
 func (r *result) Next(dest []driver.Value) error {
+	return r.read(func(rows driver.Rows) error {
+		r.named()
+		if err := rows.Next(dest); err != nil {
+			return err
+		}
+		r.normalize(dest)
+		return nil
+	})
+}
+
+// ReadNative reads a row of a Conn's rows by what the driver offers beyond database/sql. The error of next is the driver's.
+func ReadNative(rows driver.Rows, next func(rows driver.Rows) error) error {
+	r, ok := rows.(*result)
+	if !ok {
+		return fmt.Errorf("%T are not a Conn's rows", rows)
+	}
+	return r.read(next)
+}
+
+// read reads a row while it has the connection's turn.
+func (r *result) read(next func(rows driver.Rows) error) error {
 	if r.conn.ended.Load() {
 		return errRowsClosed
 	}
@@ -53,7 +77,7 @@ func (r *result) Next(dest []driver.Value) error {
 	if r.closed != nil {
 		return r.closed
 	}
-	if err := r.rows.Next(dest); err != nil {
+	if err := next(r.rows); err != nil {
 		if !errors.Is(err, io.EOF) {
 			err = r.conn.note(r.ctx, err)
 			r.observed.fail(err)
@@ -64,6 +88,19 @@ func (r *result) Next(dest []driver.Value) error {
 		return err
 	}
 	r.count++
+	return nil
+}
+
+// named asks for the columns' names, as database/sql does before the first row: drivers rely on it.
+func (r *result) named() {
+	if !r.asked {
+		r.asked = true
+		r.rows.Columns()
+	}
+}
+
+// normalize gives times our form.
+func (r *result) normalize(dest []driver.Value) {
 	for i := range dest {
 		switch v := dest[i].(type) {
 		case time.Time:
@@ -78,7 +115,6 @@ func (r *result) Next(dest []driver.Value) error {
 			}
 		}
 	}
-	return nil
 }
 
 // timely tells whether a column holds times, and not texts that look like one: those keep their zone, and so come back
@@ -174,7 +210,7 @@ func (r *result) NextResultSet() error {
 		return io.EOF
 	}
 	defer r.conn.exit()
-	r.types = nil
+	r.types, r.asked = nil, false
 	if next, ok := r.rows.(driver.RowsNextResultSet); ok {
 		return next.NextResultSet()
 	}

@@ -73,8 +73,11 @@ func explain(failure engine.Failure, err error) *problem.Error {
 
 // problem turns a database's failure into the problem that the client gets. What is one already stays as it is.
 func (s *Store) problem(err error) error {
+	if err == nil {
+		return nil
+	}
 	var known *problem.Error
-	if err == nil || errors.As(err, &known) {
+	if errors.As(err, &known) {
 		return err
 	}
 	failure := s.dialect.Classify(err)

@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
-	"io"
 	"strconv"
 
 	"github.com/capebase/capebase/internal/engine"
@@ -45,7 +43,7 @@ func (s *Store) List(ctx context.Context, q *query.Query, count bool, visit func
 		if q.Offset > 0 {
 			b.Write(" OFFSET ", strconv.FormatInt(q.Offset, 10))
 		}
-		return each(ctx, c, b.String(), b.Args, len(s.Model.Fields), s.scan, func(row Row) error {
+		return s.each(ctx, c, b, func(row Row) error {
 			if list.Rows == q.Limit {
 				list.More = true
 				return nil
@@ -71,6 +69,9 @@ func (s *Store) Get(ctx context.Context, key []predicate.Value) (Row, error) {
 
 func (s *Store) visible(ctx context.Context, filter *predicate.Expr) *predicate.Expr {
 	session := s.session(ctx)
+	if filter == nil {
+		return session.visible()
+	}
 	return predicate.Fold(predicate.All(session.visible(), filter), session.caller)
 }
 
@@ -83,7 +84,7 @@ func (s *Store) Visit(ctx context.Context, where *predicate.Expr, visit func(Row
 	err := s.db.Read(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		b := s.selectWhere(where)
 		s.order(b, nil)
-		return each(ctx, c, b.String(), b.Args, len(s.Model.Fields), s.scan, visit)
+		return s.each(ctx, c, b, visit)
 	})
 	return s.problem(err)
 }
@@ -98,12 +99,10 @@ func (s *Store) keyIs(key []predicate.Value) *predicate.Expr {
 }
 
 func (s *Store) selectWhere(where *predicate.Expr) *engine.Builder {
+	const conditions = 128 // bytes, of most
 	b := engine.NewBuilder(s.dialect)
-	b.Write("SELECT ")
-	b.Columns(&s.Model.Table)
-	b.Write(" FROM ")
-	b.Table(&s.Model.Table)
-	b.Write(" WHERE ")
+	b.Grow(len(s.selectAll) + conditions)
+	b.Write(s.selectAll, " WHERE ")
 	engine.Where(b, &s.Model.Table, where)
 	return b
 }
@@ -137,13 +136,14 @@ func (s *Store) count(ctx context.Context, c *sqldriver.Conn, where *predicate.E
 	b.Table(&s.Model.Table)
 	b.Write(" WHERE ")
 	engine.Where(b, &s.Model.Table, where)
-	scan := func(raw []driver.Value, row Row) (err error) {
-		row[0], err = s.dialect.Scan(predicate.Int, raw[0])
+	err = each(ctx, c, b.String(), b.Args, func(rows driver.Rows) error {
+		raw := make([]driver.Value, 1)
+		if err := rows.Next(raw); err != nil {
+			return err
+		}
+		n, err := s.dialect.Scan(predicate.Int, raw[0])
+		total = n.Int()
 		return err
-	}
-	err = each(ctx, c, b.String(), b.Args, 1, scan, func(row Row) error {
-		total = row[0].Int()
-		return nil
 	})
 	return total, err
 }
@@ -151,7 +151,7 @@ func (s *Store) count(ctx context.Context, c *sqldriver.Conn, where *predicate.E
 // one returns the one row of a statement, which is the caller's to keep.
 func (s *Store) one(ctx context.Context, c *sqldriver.Conn, b *engine.Builder) (Row, error) {
 	var found Row
-	err := each(ctx, c, b.String(), b.Args, len(s.Model.Fields), s.scan, func(row Row) error {
+	err := s.each(ctx, c, b, func(row Row) error {
 		found = append(Row(nil), row...)
 		return nil
 	})
@@ -163,43 +163,4 @@ func (s *Store) one(ctx context.Context, c *sqldriver.Conn, b *engine.Builder) (
 
 func (s *Store) notFound() error {
 	return problem.New(problem.NotFound, s.Model.Name+" not found")
-}
-
-// scan converts a row from the driver's values.
-func (s *Store) scan(raw []driver.Value, row Row) (err error) {
-	for i := range row {
-		if row[i], err = s.dialect.Scan(s.Model.Table.Columns[i].Kind, raw[i]); err != nil {
-			return &scanError{table: s.Model.Table.Name, column: s.Model.Table.Columns[i].Name, cause: err}
-		}
-	}
-	return nil
-}
-
-// each runs a query and visits its rows. raw and row are reused from row to row.
-func each(ctx context.Context, c *sqldriver.Conn, text string, args []driver.NamedValue, columns int,
-	scan func([]driver.Value, Row) error, visit func(Row) error,
-) (err error) {
-	rows, err := c.Query(ctx, text, args)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	rows.Columns() // drivers may count on being asked first
-	raw, row := make([]driver.Value, columns), make(Row, columns)
-	for {
-		if err := rows.Next(raw); err != nil {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
-		}
-		if scan != nil {
-			if err := scan(raw, row); err != nil {
-				return err
-			}
-		}
-		if err := visit(row); err != nil {
-			return err
-		}
-	}
 }

@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
 	"log/slog"
 	"time"
 
@@ -30,9 +31,11 @@ type Store struct {
 	// Tracer makes a span of each rule that is folded; nil: none.
 	Tracer observe.Tracer
 
-	db      *sqldriver.DB
-	dialect engine.Dialect
-	gorm    *gorm.DB // for models with hooks
+	db        *sqldriver.DB
+	dialect   engine.Dialect
+	native    engine.RowReader // nil where the dialect is none
+	selectAll string           // of the table, up to WHERE
+	gorm      *gorm.DB         // for models with hooks
 	// reread is set where a trigger may change a row after the statement that returned it.
 	reread bool
 	// reserved are the keys that a literal route would hide.
@@ -45,6 +48,8 @@ type Row = []predicate.Value
 // New prepares a table. The table exists; ctx bounds the look at its triggers.
 func New(ctx context.Context, db *sqldriver.DB, g *gorm.DB, m *model.Model, rules Rules, reserved []string) (*Store, error) {
 	s := &Store{Model: m, Rules: rules, db: db, dialect: db.Dialect(), gorm: g, reserved: reserved}
+	s.native, _ = s.dialect.(engine.RowReader)
+	s.selectAll = selectAll(s.dialect, &m.Table)
 	err := registerCallbacks(g)
 	if err == nil {
 		s.reread, err = s.hasTriggers(ctx)
@@ -60,9 +65,10 @@ func (s *Store) hasTriggers(ctx context.Context) (bool, error) {
 	query, args := s.dialect.ForeignTriggers(&s.Model.Table)
 	found := false
 	err := s.db.View(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
-		return each(ctx, c, query, args, 1, nil, func(Row) error {
-			found = true
-			return nil
+		return each(ctx, c, query, args, func(rows driver.Rows) error {
+			err := rows.Next(make([]driver.Value, len(rows.Columns())))
+			found = found || err == nil
+			return err
 		})
 	})
 	return found, err
@@ -141,6 +147,9 @@ func (s session) fold(rule *predicate.Expr) *predicate.Expr {
 
 // visible is the read rule for rows that have not been deleted softly.
 func (s session) visible() *predicate.Expr {
+	if s.Model.Deleted < 0 {
+		return s.rule("read", s.Rules.Read)
+	}
 	return predicate.Fold(predicate.All(s.rule("read", s.Rules.Read), s.alive()), s.caller)
 }
 
