@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/capebase/capebase/internal/predicate"
 	"github.com/capebase/capebase/internal/sqldriver"
 )
 
@@ -138,22 +139,30 @@ func (s *sqliteSource) describe(ctx context.Context, c *sqldriver.Conn, t *table
 		return nil, err
 	}
 	if statement == "" {
-		d.present = append(append(d.present, d.Columns...), d.Secret...)
-		d.unique = []sqliteUnique{{}}
-		for _, column := range d.key {
-			d.unique[0] = append(d.unique[0], sqliteUniquePart{column: column})
-		}
-		return d, nil
-	}
-	if err := s.describeColumns(ctx, c, d); err != nil {
+		d.plan(t)
+	} else if err := s.describeColumns(ctx, c, d); err != nil {
 		return nil, err
-	}
-	if err := s.describeUnique(ctx, c, d); err != nil {
+	} else if err := s.describeUnique(ctx, c, d); err != nil {
 		return nil, err
 	}
 	shape := sha256.Sum256([]byte(fmt.Sprint(d.clashes("NEW"), d.key, d.alias)))
 	d.Shape = hex.EncodeToString(shape[:8])
 	return d, nil
+}
+
+// plan describes a table that is to be made from its model, but for unique indexes beside the key.
+func (d *sqliteDescription) plan(t *table) {
+	d.present = append(append(d.present, d.Columns...), d.Secret...)
+	key := t.model.Table.Key
+	d.alias = len(key) == 1 && t.model.Table.Columns[key[0]].Kind == predicate.Int
+	d.unique = []sqliteUnique{{}}
+	for _, column := range d.key {
+		part := sqliteUniquePart{column: column}
+		if !d.alias {
+			part.collation = "BINARY"
+		}
+		d.unique[0] = append(d.unique[0], part)
+	}
 }
 
 // sqliteDescription is a table with what decides about its triggers.
