@@ -40,7 +40,7 @@ func open(ctx context.Context, c child.Config) (http.Handler, func() error, erro
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	closeLog := func() error { return nil }
 	if c.Log != "" {
-		file, err := os.Create(c.Log)
+		file, err := createLog(c.Log)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,12 +22,7 @@ func TestServes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() {
-			if err := closeAll(); err != nil {
-				t.Error(err)
-			}
-		})
-		if err := todotest.Check(t.Context(), handler, todo.REST{}); err != nil {
+		if err := errors.Join(todotest.Check(t.Context(), handler, todo.REST{}), closeAll()); err != nil {
 			t.Error(err)
 		}
 		if text, err := os.ReadFile(log); err != nil || !strings.Contains(string(text), "msg=request") {
