@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help check test lint fuzz bench bench-observe bench-guard soak kill audit-export
+.PHONY: help check test lint fuzz bench bench-observe bench-pocketbase bench-guard soak kill audit-export
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ bench: ## CapeBase beside a hand-written server
 
 bench-observe: ## what metrics and a log line cost a request
 	scripts/bench -servers capebase,observed -only list-20,read-one -rounds 31
+
+bench-pocketbase: ## the same beside PocketBase
+	scripts/bench -servers hand-written,capebase,pocketbase -only read-one,list-20,create,update,fanout-pocketbase
 
 bench-guard: ## what the guard of sessions costs a query by key
 	scripts/bench-guard

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -19,7 +20,8 @@ type contestant struct {
 	program string // its package
 	table   string
 	api     todo.API
-	logs    bool // it writes a line a request, and counts for Prometheus
+	logs    bool   // it writes a line a request, and counts for Prometheus
+	module  string // the directory of the module that its program is, where that is not this one
 }
 
 func (c contestant) label() string { return c.name }
@@ -31,6 +33,7 @@ func contestants() []contestant {
 		{name: "hand-written", program: module + "handwritten", table: "todos", api: todo.REST{}},
 		{name: "capebase", program: module + "capeserver", table: "todos", api: todo.REST{}},
 		{name: "observed", program: module + "capeserver", table: "todos", api: todo.REST{}, logs: true},
+		{name: "pocketbase", program: module + "pocketbase", table: "todos", api: todo.PocketBase{}, module: "pocketbase"},
 	}
 }
 
@@ -49,6 +52,9 @@ func (b *bed) build(ctx context.Context, c contestant) (string, error) {
 	}
 	program := filepath.Join(b.directory, filepath.Base(c.program))
 	build := exec.CommandContext(ctx, "go", "build", "-o", program, c.program) //nolint:gosec // the packages are ours
+	if c.module != "" {
+		build.Dir, build.Env = c.module, append(os.Environ(), "GOWORK=off")
+	}
 	if output, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build it: %w\n%s", err, output)
 	}

@@ -31,6 +31,7 @@ func fanouts() []fanout {
 		{"fanout-broadcast", measureBroadcast},
 		{"fanout-idle", measureIdle},
 		{"fanout-delivery", measureDelivery},
+		{"fanout-pocketbase", measurePocketBase},
 	}
 }
 
@@ -58,6 +59,29 @@ func measureBroadcast(ctx context.Context, b *bed) (all []result.Figures, err er
 		}
 		figures, err := b.compareLanes(ctx, places, []work{
 			{name: "fanout-broadcast", unit: result.CPUPerDelivery, goal: 1 / 0.8, write: alternate},
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, figures...)
+	}
+	return all, nil
+}
+
+// measurePocketBase has each change seen by its owner's subscribers alone, as measureOwner has, and compares with PocketBase.
+func measurePocketBase(ctx context.Context, b *bed) (all []result.Figures, err error) {
+	chosen := b.named("capebase", "pocketbase")
+	if len(chosen) < 2 {
+		return nil, nil
+	}
+	for _, n := range []int{b.subscribers / smallest, b.subscribers / medium, b.subscribers} {
+		var places []place
+		for _, c := range chosen {
+			places = append(places, place{contestant: c, subscribers: n})
+		}
+		figures, err := b.compareLanes(ctx, places, []work{
+			{name: "fanout-create", unit: result.CPUPerWrite, write: create},
+			{name: "fanout-update", unit: result.CPUPerWrite, write: update},
 		})
 		if err != nil {
 			return nil, err
@@ -204,11 +228,14 @@ func (b *bed) compareWork(ctx context.Context, lanes []*lane, w work) ([]result.
 	return figures, nil
 }
 
-// sameSize wants events to be about as long in all lanes.
+// sameSize wants events to be about as long in all lanes of one API.
 func sameSize(lanes []*lane) error {
 	const tolerance = 0.02
 	first := lanes[0].group.EventSize()
 	for _, l := range lanes[1:] {
+		if l.place.api != lanes[0].place.api {
+			continue
+		}
 		if size := l.group.EventSize(); math.Abs(size/first-1) > tolerance {
 			return fmt.Errorf("%s sends events of %.0f bytes, and %s of %.0f", lanes[0].place.name, first, l.place.name, size)
 		}

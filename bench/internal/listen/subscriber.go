@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/capebase/capebase/bench/internal/load"
 	"github.com/capebase/capebase/bench/internal/todo"
 	"github.com/capebase/capebase/bench/internal/users"
 )
@@ -44,36 +45,57 @@ func (g *Group) dial(ctx context.Context, address string, api todo.API, number i
 		return nil, err
 	}
 	s := &subscriber{group: g, user: number, name: []byte(`"` + user.ID + `"`), conn: conn, last: -1}
-	if err := s.open(api.Subscribe(nil, user.Token)); err != nil {
+	first, err := s.open(api.Subscribe(nil, user.Token))
+	if joiner, ok := api.(todo.Joiner); ok && err == nil {
+		err = join(ctx, address, joiner.Join(nil, user.Token, first))
+	}
+	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return s, nil
 }
 
-// open sends the request and reads up to the end of the first event, which is "ready".
-func (s *subscriber) open(request []byte) error {
-	if err := s.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+// join sends the request that a stream needs beside it.
+func join(ctx context.Context, address string, request []byte) (err error) {
+	conn, err := load.Dial(ctx, address)
+	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	response, err := conn.Do(request)
+	if err == nil && response.Status != http.StatusNoContent {
+		err = fmt.Errorf("want 204, got %d: %.500s", response.Status, response.Body)
+	}
+	return err
+}
+
+// open sends the request and reads the first event, of which it returns the data.
+func (s *subscriber) open(request []byte) (first []byte, err error) {
+	if err := s.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return nil, err
+	}
 	if _, err := s.conn.Write(request); err != nil {
-		return err
+		return nil, err
 	}
 	response, err := http.ReadResponse(bufio.NewReaderSize(s.conn, buffer), nil) //nolint:bodyclose // it is the connection's
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.lines = bufio.NewReaderSize(response.Body, buffer)
 	if response.StatusCode != http.StatusOK {
 		text, _ := s.lines.Peek(buffer)
-		return fmt.Errorf("want 200, got %d: %s", response.StatusCode, text)
+		return nil, fmt.Errorf("want 200, got %d: %s", response.StatusCode, text)
 	}
 	for {
 		line, err := s.lines.ReadSlice('\n')
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if len(line) == 1 {
-			return s.conn.SetDeadline(time.Time{})
+			return first, s.conn.SetDeadline(time.Time{})
+		}
+		if bytes.HasPrefix(line, []byte("data:")) {
+			first = bytes.Clone(line)
 		}
 	}
 }
@@ -104,12 +126,15 @@ func (s *subscriber) event() error {
 				s.group.took()
 			}
 			return nil
-		case bytes.HasPrefix(line, []byte("event: ")): // changes have no name
-			if !bytes.HasPrefix(line, []byte("event: cursor")) {
+		case bytes.HasPrefix(line, []byte("event:")): // changes have no name, or that of the subscription
+			switch string(bytes.TrimSpace(line[len("event:"):])) {
+			case "todos/*":
+			case "cursor":
+				change = false
+			default:
 				return fmt.Errorf("unexpected %q", line)
 			}
-			change = false
-		case change && bytes.HasPrefix(line, []byte("data: ")):
+		case change && bytes.HasPrefix(line, []byte("data:")):
 			if change, err = s.note(line); err != nil {
 				return err
 			}

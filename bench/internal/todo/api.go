@@ -4,10 +4,16 @@ package todo
 import (
 	"bytes"
 	"strconv"
+
+	"github.com/capebase/capebase/bench/internal/users"
 )
 
 // API writes requests as one kind of server wants them and reads its answers. Methods that write append to b.
 type API interface {
+	// Users makes the callers that the server knows.
+	Users(n int) []users.User
+	// Statuses tells how it answers what it does, and what it refuses.
+	Statuses() Statuses
 	ReadOne(b []byte, token string, id []byte) []byte
 	List(b []byte, token string, limit int) []byte
 	Create(b []byte, token, task string) []byte
@@ -20,8 +26,32 @@ type API interface {
 	Rows(body []byte) int
 }
 
+// Joiner is an API that needs another request once a stream has begun; first is the data of its first event.
+type Joiner interface {
+	Join(b []byte, token string, first []byte) []byte
+}
+
+// Statuses are HTTP statuses; 0 is what the server does not refuse.
+type Statuses struct {
+	Created   int
+	BadToken  int // a token that nobody has
+	Missing   int // a row that is not there, or not the caller's
+	Invalid   int // a value that the rules for it do not allow
+	Unknown   int // a field that there is not
+	Foreign   int // another user's name in a row
+	Malformed int // half a body
+}
+
 // REST is the API that CapeBase generates for a Todo, and that the hand-written server has too.
 type REST struct{}
+
+// Users makes the callers.
+func (REST) Users(n int) []users.User { return users.Make(n) }
+
+// Statuses tells how it answers.
+func (REST) Statuses() Statuses {
+	return Statuses{Created: 201, BadToken: 401, Missing: 404, Invalid: 422, Unknown: 422, Foreign: 403, Malformed: 400}
+}
 
 // ReadOne asks for a row.
 func (REST) ReadOne(b []byte, token string, id []byte) []byte {

@@ -14,7 +14,7 @@ const numbered = "buy oat milk, bread and a birthday card, change "
 func (d *Data) Create(conn *load.Conn, user, number int) error {
 	text := numbered + strconv.Itoa(number)
 	return do(conn, d.API.Create(nil, d.Users[user].Token, text), func(r load.Response) error {
-		return isRow(d.API, r, 201, nil, text)
+		return isRow(d.API, r, d.API.Statuses().Created, nil, text)
 	})
 }
 

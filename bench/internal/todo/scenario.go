@@ -119,7 +119,9 @@ func (w *create) Next(b []byte) []byte {
 	return w.data.API.Create(b, w.data.Users[w.user()].Token, w.text)
 }
 
-func (w *create) Check(r load.Response) error { return isRow(w.data.API, r, 201, nil, w.text) }
+func (w *create) Check(r load.Response) error {
+	return isRow(w.data.API, r, w.data.API.Statuses().Created, nil, w.text)
+}
 
 type update struct {
 	base

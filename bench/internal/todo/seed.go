@@ -7,12 +7,11 @@ import (
 	"sync/atomic"
 
 	"github.com/capebase/capebase/bench/internal/load"
-	"github.com/capebase/capebase/bench/internal/users"
 )
 
 // Seed makes rows for each of n users through the API, so that they are what the server itself writes.
 func Seed(ctx context.Context, api API, conns []*load.Conn, n, rows int) (*Data, error) {
-	d := &Data{API: api, Users: users.Make(n), IDs: make([][][]byte, n)}
+	d := &Data{API: api, Users: api.Users(n), IDs: make([][][]byte, n)}
 	for i := range d.IDs {
 		d.IDs[i] = make([][]byte, rows)
 	}
@@ -41,7 +40,7 @@ func (w *seed) Next(b []byte) []byte {
 }
 
 func (w *seed) Check(r load.Response) error {
-	if err := isRow(w.data.API, r, 201, nil, ""); err != nil {
+	if err := isRow(w.data.API, r, w.data.API.Statuses().Created, nil, ""); err != nil {
 		return err
 	}
 	n := len(w.data.Users)
