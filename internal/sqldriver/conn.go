@@ -84,7 +84,12 @@ func InTransaction(ctx context.Context) bool {
 
 // lease borrows a connection.
 func (db *DB) lease(ctx context.Context, p *pool) (*Conn, error) {
-	resource, err := p.acquire(ctx)
+	return db.leaseSince(ctx, p, time.Time{})
+}
+
+// leaseSince is lease for who has waited since then; zero: who begins to.
+func (db *DB) leaseSince(ctx context.Context, p *pool, since time.Time) (*Conn, error) {
+	resource, err := p.acquire(ctx, since)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
-	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -25,8 +24,8 @@ func (db *DB) UpdateGroup(ctx context.Context, fn func(ctx context.Context, c *C
 	if c := db.joined(ctx); !db.writer.only || c != nil && c.writes {
 		return db.UpdateRetry(ctx, fn)
 	}
-	m := &member{ctx: ctx, fn: fn, turn: make(chan bool, 1), came: db.writer.waits()}
-	if db.group.enter(m) || db.group.await(m) {
+	m := &member{ctx: ctx, fn: fn, turn: make(chan bool, 1)}
+	if db.group.enter(m) || db.await(m) {
 		db.lead(m)
 	}
 	switch {
@@ -42,7 +41,7 @@ func (db *DB) UpdateGroup(ctx context.Context, fn func(ctx context.Context, c *C
 type member struct {
 	ctx  context.Context
 	fn   func(ctx context.Context, c *Conn) error
-	came time.Time // for Options.Waited
+	came time.Time // when it began to wait; zero where it led at once
 	turn chan bool // gets true when it is to lead the next group, and false once it is done with
 
 	err      error
@@ -65,22 +64,32 @@ func (g *group) enter(m *member) bool {
 		g.led = true
 		return true
 	}
+	m.came = time.Now()
 	g.waiting = append(g.waiting, m)
 	return false
 }
 
-// await waits for the member's turn, and tells whether it is to lead.
-func (g *group) await(m *member) bool {
+// await waits for the member's turn, as long as others would for the writer, and tells whether it is to lead.
+func (db *DB) await(m *member) bool {
+	patience := time.NewTimer(db.options.WriteWait)
+	defer patience.Stop()
+	ended := m.ctx.Done()
 	select {
 	case lead := <-m.turn:
 		return lead
-	case <-m.ctx.Done():
+	case <-ended:
+	case <-patience.C:
+		ended = nil
 	}
-	if g.leave(m) {
+	if !db.group.leave(m) {
+		return <-m.turn // it is being run, or leads
+	}
+	db.writer.waited(m.came)
+	m.err = db.writer.taken()
+	if ended != nil {
 		m.err = m.ctx.Err()
-		return false
 	}
-	return <-m.turn // it is being run, or leads
+	return false
 }
 
 // leave takes a member out of those that wait, if it is still there.
@@ -94,42 +103,40 @@ func (g *group) leave(m *member) bool {
 	return i >= 0
 }
 
-// take takes at most n of those that wait.
-func (g *group) take(n int) []*member {
+// take takes the first of those that wait; nil where there is none.
+func (g *group) take() *member {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n = min(n, len(g.waiting))
-	taken := slices.Clone(g.waiting[:n])
-	g.waiting = slices.Delete(g.waiting, 0, n)
-	return taken
+	return g.first()
+}
+
+func (g *group) first() *member {
+	if len(g.waiting) == 0 {
+		return nil
+	}
+	m := g.waiting[0]
+	g.waiting = slices.Delete(g.waiting, 0, 1)
+	return m
 }
 
 // pass lets the next one lead.
 func (g *group) pass() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.waiting) == 0 {
+	if next := g.first(); next != nil {
+		next.turn <- true
+	} else {
 		g.led = false
-		return
 	}
-	next := g.waiting[0]
-	g.waiting = slices.Delete(g.waiting, 0, 1)
-	next.turn <- true
 }
 
 // lead runs a member's write and those that wait meanwhile in one transaction.
 func (db *DB) lead(m *member) {
 	defer db.group.pass()
 	runtime.Gosched() // requests that are there already can join
-	c, err := db.beginUnnamed(m.ctx, driver.TxOptions{})
+	c, err := db.beginUnnamed(m.ctx, driver.TxOptions{}, m.came)
 	if err != nil {
 		m.fail(db, err)
-		if errors.Is(err, ErrBusy) { // the others have waited for the same
-			for _, other := range db.group.take(math.MaxInt) {
-				other.err = err
-				other.turn <- false
-			}
-		}
 		return
 	}
 	defer c.rollback()
@@ -138,42 +145,42 @@ func (db *DB) lead(m *member) {
 	if m.err != nil || m.panicked != nil {
 		return
 	}
-	members := db.gather(c)
-	defer func() {
+	var members []*member
+	committed := false
+	defer func() { // also when this goroutine panics or ends
 		for _, other := range members {
+			// Who was refused may have been because of what is undone now.
+			other.alone = other.panicked == nil && (other.alone || !committed)
 			other.turn <- false
 		}
 	}()
+	db.gather(c, &members)
 	err = c.state(c.ctx)
 	if err == nil {
-		err = c.commitStamped(c.ctx)
+		err = c.commitInDriver(c.ctx)
 	}
-	if err == nil {
-		return
-	}
-	// Who was refused may have been because of what is undone now.
-	for _, each := range append(members, m) {
-		each.alone = each.panicked == nil
-	}
-	if len(members) == 0 {
+	switch {
+	case err == nil:
+		committed = true
+		c.committed(c.ctx)
+	case len(members) > 0:
+		m.alone = true
+	default:
 		m.fail(db, err)
 	}
 }
 
-// gather runs the writes that wait, each within a savepoint.
-func (db *DB) gather(c *Conn) (members []*member) {
-	for len(members) < maxMembers && time.Since(c.since) < maxGroup {
-		taken := db.group.take(maxMembers - len(members))
-		if len(taken) == 0 {
-			break
+// gather runs the writes that wait, each within a savepoint. It notes each before.
+func (db *DB) gather(c *Conn, members *[]*member) {
+	for len(*members) < maxMembers && time.Since(c.since) < maxGroup {
+		m := db.group.take()
+		if m == nil {
+			return
 		}
-		for _, m := range taken {
-			db.writer.waited(m.came)
-			m.run(c, m.nested)
-		}
-		members = append(members, taken...)
+		*members = append(*members, m)
+		db.writer.waited(m.came)
+		m.run(c, m.nested)
 	}
-	return members
 }
 
 // run runs the member's part of a transaction.

@@ -78,7 +78,7 @@ func (p *pool) waits() time.Time {
 }
 
 func (p *pool) waited(since time.Time) {
-	if !since.IsZero() {
+	if !since.IsZero() && p.only && p.db.options.Waited != nil {
 		p.db.options.Waited(time.Since(since))
 	}
 }

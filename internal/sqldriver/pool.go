@@ -65,11 +65,14 @@ func newPool(db *DB, c driver.Connector, size int) (*pool, error) {
 	return p, err
 }
 
-// acquire waits for a connection that is alive.
-func (p *pool) acquire(ctx context.Context) (*puddle.Resource[*connection], error) {
+// acquire waits for a connection that is alive, for WriteWait since then; zero: from now on.
+func (p *pool) acquire(ctx context.Context, since time.Time) (*puddle.Resource[*connection], error) {
 	for {
-		began := p.waits()
-		resource, err := p.wait(ctx)
+		began := since
+		if began.IsZero() {
+			began = p.waits()
+		}
+		resource, err := p.wait(ctx, since)
 		p.waited(began)
 		if err != nil {
 			return nil, err
@@ -89,7 +92,7 @@ func (p *pool) acquire(ctx context.Context) (*puddle.Resource[*connection], erro
 	}
 }
 
-func (p *pool) wait(ctx context.Context) (*puddle.Resource[*connection], error) {
+func (p *pool) wait(ctx context.Context, since time.Time) (*puddle.Resource[*connection], error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -101,7 +104,11 @@ func (p *pool) wait(ctx context.Context) (*puddle.Resource[*connection], error) 
 		resource, err = p.puddle.TryAcquire(ctx)
 	}
 	if errors.Is(err, puddle.ErrNotAvailable) {
-		timed, cancel := context.WithTimeout(ctx, p.db.options.WriteWait)
+		patience := p.db.options.WriteWait
+		if !since.IsZero() {
+			patience -= time.Since(since)
+		}
+		timed, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		resource, err = p.puddle.Acquire(timed)
 		if err != nil && timed.Err() != nil && ctx.Err() == nil {
@@ -129,6 +136,12 @@ func (p *pool) exhausted() error {
 	if !p.only {
 		return fmt.Errorf("%w: all %d connections have been in use for %v: are rows or transactions left open?", ErrBusy, p.size, wait)
 	}
+	return p.taken()
+}
+
+// taken says who has the one writer.
+func (p *pool) taken() error {
+	wait := p.db.options.WriteWait
 	holder := "another statement"
 	if c := p.holder.Load(); c != nil {
 		holder = fmt.Sprintf("the transaction that %s began %v ago", &c.site, time.Since(c.since).Round(time.Millisecond))

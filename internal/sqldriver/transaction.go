@@ -33,7 +33,7 @@ func (l *lifetime) Deadline() (at time.Time, some bool) { return (*l.present.Loa
 
 // begin opens a transaction on a connection of its own, and notes who does where others may wait for it.
 func (db *DB) begin(ctx context.Context, o driver.TxOptions) (*Conn, error) {
-	c, err := db.beginUnnamed(ctx, o)
+	c, err := db.beginUnnamed(ctx, o, time.Time{})
 	if err == nil && c.pool.only {
 		c.site.record()
 		c.pool.holder.Store(c)
@@ -41,17 +41,17 @@ func (db *DB) begin(ctx context.Context, o driver.TxOptions) (*Conn, error) {
 	return c, err
 }
 
-// beginUnnamed is begin for transactions that never last.
-func (db *DB) beginUnnamed(ctx context.Context, o driver.TxOptions) (*Conn, error) {
+// beginUnnamed is begin for transactions that never last. since is when the wait for them began; zero: now.
+func (db *DB) beginUnnamed(ctx context.Context, o driver.TxOptions, since time.Time) (*Conn, error) {
 	p := db.writer
 	if o.ReadOnly {
 		p = db.reader
 	}
-	c, reached, err := db.started(ctx, p, o)
+	c, reached, err := db.started(ctx, p, o, since)
 	if err != nil && reached && ctx.Err() == nil && db.lost(err) {
 		// The connection had died in the pool. Nothing has happened yet: a new one may do.
 		p.forget()
-		c, _, err = db.started(ctx, p, o)
+		c, _, err = db.started(ctx, p, o, since)
 	}
 	if err != nil {
 		return nil, err
@@ -74,8 +74,8 @@ func (db *DB) beginUnnamed(ctx context.Context, o driver.TxOptions) (*Conn, erro
 }
 
 // started tells also whether there was a connection at all.
-func (db *DB) started(ctx context.Context, p *pool, o driver.TxOptions) (_ *Conn, reached bool, err error) {
-	c, err := db.lease(ctx, p)
+func (db *DB) started(ctx context.Context, p *pool, o driver.TxOptions, since time.Time) (_ *Conn, reached bool, err error) {
+	c, err := db.leaseSince(ctx, p, since)
 	if err != nil {
 		return nil, false, err
 	}
@@ -158,11 +158,16 @@ func (c *Conn) commitStamped(ctx context.Context) error {
 	if err := c.commitInDriver(ctx); err != nil {
 		return err
 	}
+	c.committed(ctx)
+	return nil
+}
+
+// committed gives the connection back, and tells of what was committed.
+func (c *Conn) committed(ctx context.Context) {
 	c.end()
 	if c.writes && c.db.options.After != nil {
 		c.db.options.After(ctx)
 	}
-	return nil
 }
 
 // state tells whether the transaction can still be used.
