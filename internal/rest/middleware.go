@@ -38,7 +38,7 @@ func (a *API) serve(o *observation, w http.ResponseWriter, r *http.Request) {
 	}
 	if err := a.csrf.Check(r); err != nil {
 		e := problem.New(problem.Permission, "a browser sent this write from another origin; Config.Origins lists those that may")
-		a.refused(r.Context(), r.Method, e)
+		a.refused(r.Context(), observe.Method(r.Method), e) // any word is a method: a client could have as many entries as it knows words
 		e.Write(w, o.ID, o.Trace)
 		return
 	}

@@ -1,12 +1,16 @@
 package rest
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 
 	"github.com/capebase/capebase/auth"
+	"github.com/capebase/capebase/internal/observe"
+	"github.com/capebase/capebase/internal/problem"
 )
 
 // TestGiven: an identity that the authenticators found can be asked for again, also through Middleware; one that the
@@ -51,5 +55,28 @@ func TestGiven(t *testing.T) {
 		if id.ID != test.id || given != test.given || asked != test.asked {
 			t.Errorf("%s: %q, given %v, asked %d times", name, id.ID, given, asked)
 		}
+	}
+}
+
+// TestRefusedMethods: what is told of a refusal is not the client's to choose, or it would be told of ever new ones.
+func TestRefusedMethods(t *testing.T) {
+	t.Parallel()
+	a, err := New(Settings{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var routes []string
+	a.Refused = func(_ context.Context, route string, _ *problem.Error) { routes = append(routes, route) }
+	for _, method := range []string{http.MethodPost, "X1", "x2"} {
+		r := httptest.NewRequest(method, "/", nil)
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		if w.Code != http.StatusForbidden {
+			t.Errorf("%s: %d", method, w.Code)
+		}
+	}
+	if want := []string{http.MethodPost, observe.Other, observe.Other}; !slices.Equal(routes, want) {
+		t.Errorf("told of %q, want %q", routes, want)
 	}
 }
