@@ -323,3 +323,65 @@ func TestHistoryEndsAtWhatCannotBeRead(t *testing.T) {
 		t.Errorf("the update is the entry %s", id)
 	}
 }
+
+// TestHistoryOfManyUnseenVersions: what shows nothing is not read without end, and what is behind it is found.
+func TestHistoryOfManyUnseenVersions(t *testing.T) {
+	target := dbtest.New(t, dbtest.SQLite)
+	a := start(t, target, publishEssays)
+	alice, pool := a.as("alice"), openPlain(t, target)
+	t.Cleanup(func() { _ = pool.Close() })
+	alice.post("/essay", `{"title":"one","kind":"k"}`).want(http.StatusCreated)
+	const unseen = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 21000)
+		INSERT INTO cape_journal (at, v, tbl, op, key, old, new) SELECT j.at, j.v, j.tbl, 'U', j.key, j.new, j.new FROM n, cape_journal j WHERE j.tbl = 'essays' AND j.op = 'I'`
+	if _, err := pool.ExecContext(t.Context(), unseen); err != nil {
+		t.Fatal(err)
+	}
+	alice.patch("/essay/1", `{"title":"two"}`).want(http.StatusOK)
+	pages := ""
+	for path := "/essay/1/history"; path != ""; {
+		page := alice.get(path)
+		pages += strings.Join(page.kinds(), " ") + "|"
+		path, _, _ = strings.Cut(strings.TrimPrefix(page.Header.Get("Link"), "<"), ">")
+	}
+	if pages != "UPDATE|INSERT|" {
+		t.Errorf("pages %s", pages)
+	}
+	_, place, _ := strings.Cut(alice.get("/essay/1/history").Header.Get("Link"), "before=")
+	place, _, _ = strings.Cut(place, ">")
+	alice.post("/essay/1/revert", `{"version":"`+place+`"}`).problem(http.StatusNotFound, "not_found")
+
+	// Whether a row that is gone has versions which others saw is not told.
+	alice.delete("/essay/1").want(http.StatusNoContent)
+	if _, err := pool.ExecContext(t.Context(), `UPDATE cape_journal SET old = replace(old, '"draft":0', '"draft":1'), new = replace(new, '"draft":0', '"draft":1') WHERE tbl = 'essays'`); err != nil {
+		t.Fatal(err)
+	}
+	alice.get("/essay/1/history").want(http.StatusOK)
+	bob := a.as("bob")
+	bob.get("/essay/1/history?limit=1").problem(http.StatusNotFound, "not_found")
+	for _, query := range []string{"?before=zzzzz.0", "?before=" + place} {
+		was, never := bob.get("/essay/1/history"+query).want(http.StatusOK), bob.get("/essay/9/history"+query).want(http.StatusOK)
+		if was.Body != never.Body || was.Header.Get("Link") != "" || was.Header.Get("History-Since") != never.Header.Get("History-Since") {
+			t.Errorf("%s: %s %v, and of no row %s %v", query, was.Body, was.Header, never.Body, never.Header)
+		}
+	}
+}
+
+// TestNothingTellsOfEntriesThatCannotBeRead: of a row that is not there, they are no sign that it was.
+func TestNothingTellsOfEntriesThatCannotBeRead(t *testing.T) {
+	target := dbtest.New(t, dbtest.SQLite)
+	a := start(t, target, publishEssays)
+	bob, pool := a.as("bob"), openPlain(t, target)
+	t.Cleanup(func() { _ = pool.Close() })
+	at := databaseClock(t.Context(), t, target.Engine, pool, time.Time{})
+	databaseClock(t.Context(), t, target.Engine, pool, at)
+	const entry = `INSERT INTO cape_journal (at, v, tbl, op, key, old) VALUES (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER), 99, 'essays', 'D', '[1]', '{}')`
+	if _, err := pool.ExecContext(t.Context(), entry); err != nil {
+		t.Fatal(err)
+	}
+	bob.get("/essay/1/history").problem(http.StatusNotFound, "not_found")
+	bob.get("/essay/1?as_of="+at.Format(time.RFC3339Nano)).problem(http.StatusNotFound, "not_found")
+	was, never := bob.get("/essay/1/history?before=zzzzz.0").want(http.StatusOK), bob.get("/essay/2/history?before=zzzzz.0").want(http.StatusOK)
+	if was.Header.Get("History-Since") != never.Header.Get("History-Since") {
+		t.Errorf("History-Since is %s, and of no row %s", was.Header.Get("History-Since"), never.Header.Get("History-Since"))
+	}
+}

@@ -31,6 +31,8 @@ type Version struct {
 	// Had and Has tell by column whether Before and After have it. A column that was added to the table since is missing, as
 	// secret ones are. They are nil where there is no image.
 	Had, Has []bool
+	// Size is that of the images, in bytes.
+	Size int
 }
 
 // version is an entry of a row as a source reads it.
@@ -84,7 +86,7 @@ func (p *Past) After(ctx context.Context, at time.Time) (*Version, error) {
 
 func (p *Past) decode(ctx context.Context, from *version, v *Version) {
 	p.journal.decode(ctx, &from.record, &v.Entry)
-	v.ID = from.id
+	v.ID, v.Size = from.id, len(from.before)+len(from.after)
 	if v.Before != nil {
 		v.Had = p.table.has(from.before)
 	}

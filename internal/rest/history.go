@@ -40,6 +40,9 @@ func (r *Resource) recall(ctx context.Context, key []predicate.Value, check func
 		if err := check(p.reach); err != nil {
 			return err
 		}
+		if p.visible.Op == predicate.False || p.visible.Op == predicate.Unknown {
+			return r.notFound() // without reading what would show nothing
+		}
 		if p.current, err = r.Store.Find(ctx, key); err != nil {
 			return err
 		}
@@ -76,31 +79,45 @@ func (r *Resource) seen(p *past, v *journal.Version) (kind, store.Row) {
 	return "", nil
 }
 
-// historyPage is how many entries are read at once.
-const historyPage = 200
+// Most of a row's versions may show a caller nothing, and one may be as large as a body: a walk reads a little at a time,
+// and not without end.
+const (
+	historyPage  = 200     // versions that are read at once
+	historyBytes = 4 << 20 // of their images, by the size of those before
+	walkVersions = 20_000  // for one request
+	walkBytes    = 64 << 20
+)
 
-// walk visits the versions below an id that the caller may see, newest first, until visit returns false. An entry that
-// cannot be read ends it, and the reach: what was before it is not known.
-func (r *Resource) walk(ctx context.Context, p *past, below int64, visit func(v *journal.Version, event kind, row store.Row) bool) error {
+// walk visits the versions below an id that the caller may see, newest first, until visit returns false; first is how many
+// are read to begin with. rest is the id of the last that it has read where it gave up; 0 is that there are no more. An
+// entry that cannot be read ends it, and the reach: what was before it is not known.
+func (r *Resource) walk(ctx context.Context, p *past, below int64, first int, visit func(v *journal.Version, event kind, row store.Row) bool) (rest int64, err error) {
+	page, read, bytes := min(first, historyPage), 0, 0
 	for {
-		versions, err := p.Before(ctx, below, historyPage)
+		versions, err := p.Before(ctx, below, page)
 		if err != nil {
-			return err
+			return 0, err
 		}
+		size := 1
 		for i := range versions {
 			v := &versions[i]
 			if v.Op == journal.Gap {
 				p.reach.Since = later(p.reach.Since, v.Time)
-				return nil
+				return 0, nil
 			}
 			if event, row := r.seen(p, v); event != "" && !visit(v, event, row) {
-				return nil
+				return 0, nil
 			}
+			size += v.Size
 		}
-		if len(versions) < historyPage {
-			return nil
+		if len(versions) < page {
+			return 0, nil
 		}
 		below = versions[len(versions)-1].ID
+		if read, bytes = read+len(versions), bytes+size; read >= walkVersions || bytes >= walkBytes {
+			return below, nil
+		}
+		page = max(1, min(2*page, historyPage, historyBytes*len(versions)/size))
 	}
 }
 
@@ -130,7 +147,8 @@ func (r *Resource) history(w http.ResponseWriter, req *http.Request) {
 	var since time.Time
 	known := func(journal.Reach) error { return nil }
 	err = r.recall(req.Context(), key, known, func(ctx context.Context, p *past) error {
-		err := r.walk(ctx, p, below, func(v *journal.Version, event kind, row store.Row) bool {
+		since = p.reach.Since
+		rest, err := r.walk(ctx, p, below, limit+1, func(v *journal.Version, event kind, row store.Row) bool {
 			if more = shown == limit; more {
 				return false
 			}
@@ -142,11 +160,18 @@ func (r *Resource) history(w http.ResponseWriter, req *http.Request) {
 			out = r.appendVersion(out, last, event, row, v.Time)
 			return true
 		})
-		if err == nil && shown == 0 && p.current == nil && below == journal.Newest {
-			err = r.notFound()
+		switch {
+		case err != nil:
+			return err
+		case shown == 0 && p.current == nil && below == journal.Newest:
+			return r.notFound()
+		case shown == 0 && p.current == nil:
+			return nil // as for a row that never was: how much was read, and how far, would tell that there was one
+		case rest != 0:
+			more, last = true, placeName(rest)
 		}
 		since = p.reach.Since
-		return err
+		return nil
 	})
 	out = append(out, ']', '\n')
 	buffer.bytes = out
@@ -176,6 +201,9 @@ const nameBase = 36
 func versionName(v *journal.Version) string {
 	return strconv.FormatInt(v.ID, nameBase) + "." + strconv.FormatInt(v.Time.UnixMicro(), nameBase)
 }
+
+// placeName names the place of a version that is not the caller's to know: it has no time, and reverts to nothing.
+func placeName(id int64) string { return strconv.FormatInt(id, nameBase) + ".0" }
 
 // versionID reads a version's number from its name.
 func versionID(name string) (int64, bool) {
@@ -311,6 +339,9 @@ func (r *Resource) asOf(ctx context.Context, p *past, at time.Time, code, locati
 	}
 	row = p.current
 	if v != nil {
+		if v.Op == journal.Gap && p.current == nil {
+			return nil, nil, r.notFound() // an error of its own would tell that there was a row, whoever's it was
+		}
 		if v.Op == journal.Gap {
 			p.reach.Since = later(p.reach.Since, v.Time)
 			return nil, nil, problem.At(code, location, "expected a time from "+p.reach.Since.Format(time.RFC3339Nano)+" on: the history of this row does not reach further back")
