@@ -109,11 +109,11 @@ func (d *document) parse(text string) bool {
 
 // identity is equal for the events that may become one.
 func (d *document) identity() string {
-	who := d.Actor.ID
-	if who == "" {
-		who = "address " + network(d.Actor.Address)
+	from := ""
+	if d.Actor.ID == "" {
+		from = network(d.Actor.Address)
 	}
-	parts := []string{d.Kind, d.Resource, d.Key, who, d.Actor.Session}
+	parts := []string{d.Kind, d.Resource, d.Key, d.Actor.ID, from, d.Actor.Session}
 	for _, name := range slices.Sorted(maps.Keys(d.Detail)) {
 		parts = append(parts, name, d.Detail[name])
 	}

@@ -30,8 +30,10 @@ const (
 	// writeWait bounds one write, and lastWait the last one.
 	writeWait = 10 * time.Second
 	lastWait  = 5 * time.Second
-	// batch is how many events are written by one statement.
-	batch = 50
+	// batch is how many events are written by one statement, and atOnce by one transaction: a queue that a database has
+	// not taken for long is to get shorter, however slow that is.
+	batch  = 50
+	atOnce = 500
 )
 
 // Recorder writes events. Its methods may be called by several goroutines.
@@ -170,13 +172,19 @@ func (r *Recorder) flush(ctx context.Context, last bool) error {
 	if len(events) == 0 {
 		return nil
 	}
-	err := r.write(ctx, events)
+	var err error
+	for len(events) > 0 && err == nil {
+		part := events[:min(len(events), atOnce)]
+		if err = r.write(ctx, part); err == nil {
+			events = events[len(part):]
+		}
+	}
 	if err == nil {
 		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if lost > 0 {
+	if lost > 0 { // it is the last one, and has not been written
 		events = events[:len(events)-1]
 		r.lost += lost
 	}
