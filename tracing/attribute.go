@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 )
@@ -27,9 +28,23 @@ func convertOne(a slog.Attr) attribute.KeyValue {
 	case slog.KindFloat64:
 		return attribute.Float64(a.Key, v.Float64())
 	default:
-		return attribute.String(a.Key, v.String())
+		return attribute.String(a.Key, valid(v.String()))
 	}
 }
+
+// maxPath bounds what a client's path takes of a span, in bytes.
+const maxPath = 256
+
+// bounded makes an attribute of what clients can make up.
+func bounded(text string) string {
+	if len(text) <= maxPath {
+		return valid(text)
+	}
+	return valid(text[:maxPath]) + "…"
+}
+
+// valid replaces what is not UTF-8: exporters lose all the spans that they send together with one that has such a text.
+func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
 // errorType names an error without its text.
 func errorType(err error) string {

@@ -48,7 +48,7 @@ func (t *Tracer) Begin(ctx context.Context, r *http.Request, o *observe.Request)
 	ctx, span := t.tracer.Start(ctx, o.Method, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(o.Began),
 		trace.WithAttributes(
 			attribute.String("http.request.method", o.Method),
-			attribute.String("url.path", o.Path),
+			attribute.String("url.path", bounded(o.Path)),
 			attribute.String("capebase.request_id", o.ID),
 		))
 	if span.SpanContext().IsValid() {
@@ -75,7 +75,7 @@ func (t *Tracer) End(ctx context.Context, o *observe.Request) {
 		span.SetAttributes(attribute.Int("http.response.status_code", o.Status))
 	}
 	if o.Identity != "" {
-		span.SetAttributes(attribute.String("enduser.id", o.Identity))
+		span.SetAttributes(attribute.String("enduser.id", valid(o.Identity)))
 	}
 	switch {
 	case o.Aborted:
