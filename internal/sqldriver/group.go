@@ -28,10 +28,7 @@ func (db *DB) UpdateGroup(ctx context.Context, fn func(ctx context.Context, c *C
 	if db.group.enter(m) || db.await(m) {
 		db.lead(m)
 	}
-	switch {
-	case m.panicked != nil:
-		panic(m.panicked)
-	case m.alone:
+	if m.alone {
 		return db.UpdateRetry(ctx, fn)
 	}
 	return m.err
@@ -44,9 +41,8 @@ type member struct {
 	came time.Time // when it began to wait; zero where it led at once
 	turn chan bool // gets true when it is to lead the next group, and false once it is done with
 
-	err      error
-	panicked any
-	alone    bool // it has to run by itself
+	err   error
+	alone bool // it has to run by itself
 }
 
 // group is the writes that wait for each other.
@@ -142,7 +138,7 @@ func (db *DB) lead(m *member) {
 	defer c.rollback()
 	c.ctx = context.WithoutCancel(m.ctx) // it is the transaction of others too
 	m.run(c, m.write)
-	if m.err != nil || m.panicked != nil {
+	if m.err != nil {
 		return
 	}
 	var members []*member
@@ -150,7 +146,7 @@ func (db *DB) lead(m *member) {
 	defer func() { // also when this goroutine panics or ends
 		for _, other := range members {
 			// Who was refused may have been because of what is undone now.
-			other.alone = other.panicked == nil && (other.alone || !committed)
+			other.alone = other.alone || !committed
 			other.turn <- false
 		}
 	}()
@@ -179,13 +175,19 @@ func (db *DB) gather(c *Conn, members *[]*member) {
 		}
 		*members = append(*members, m)
 		db.writer.waited(m.came)
-		m.run(c, m.nested)
+		m.runForOther(c)
 	}
+}
+
+// runForOther runs the member's write in the transaction of who leads. One that panics has to by itself, where the panic is
+// its own goroutine's, with the stack that leads there.
+func (m *member) runForOther(c *Conn) {
+	defer func() { m.alone = recover() != nil || m.alone }()
+	m.run(c, m.nested)
 }
 
 // run runs the member's part of a transaction.
 func (m *member) run(c *Conn, part func(ctx context.Context, c *Conn) error) {
-	defer func() { m.panicked = recover() }()
 	err := m.ctx.Err()
 	if err == nil {
 		err = part(c.within(context.WithoutCancel(m.ctx)), c)

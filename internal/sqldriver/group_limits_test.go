@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -88,6 +90,28 @@ func TestGroupEndsInTime(t *testing.T) {
 		t.Errorf("%d writes that take as long as a group may took %d transactions", n, made)
 	}
 }
+
+// A member's panic is seen in its own goroutine, with the stack that leads there.
+func TestGroupKeepsTheStackOfPanics(t *testing.T) {
+	t.Parallel()
+	b := onSQLite(t, sqldriver.Options{})
+	var writes []func() error
+	const n = 3
+	for id := range int64(n) {
+		writes = append(writes, func() (err error) {
+			defer func() {
+				if p, _ := recover().(error); !errors.Is(p, errMine) || !strings.Contains(string(debug.Stack()), "failingWrite") {
+					t.Errorf("recovered %v at %s", p, debug.Stack())
+				}
+			}()
+			return b.write(t.Context(), id, failingWrite)()
+		})
+	}
+	b.crowd(writes...)
+	b.want(0)
+}
+
+func failingWrite(context.Context, *sqldriver.Conn) error { panic(errMine) }
 
 // A commit that panics has committed nothing, and a member that ends the leader's goroutine keeps nobody waiting.
 func TestGroupOutlivesItsLeader(t *testing.T) {
