@@ -150,6 +150,11 @@ func TestRecordAtClose(t *testing.T) {
 		if len(counted) != 1299 || refused != 100 {
 			t.Errorf("%d events and %d refusals, want 1299 and 100", len(counted), refused)
 		}
+		for n, times := range counted {
+			if times != 1 {
+				t.Errorf("the event %s is there %d times", n, times)
+			}
+		}
 	})
 }
 

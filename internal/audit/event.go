@@ -113,7 +113,8 @@ func (d *document) identity() string {
 	if d.Actor.ID == "" {
 		from = network(d.Actor.Address)
 	}
-	parts := []string{d.Kind, d.Resource, d.Key, d.Actor.ID, from, d.Actor.Session}
+	// Not by session: a caller can have any number of them.
+	parts := []string{d.Kind, d.Resource, d.Key, d.Actor.ID, from}
 	for _, name := range slices.Sorted(maps.Keys(d.Detail)) {
 		parts = append(parts, name, d.Detail[name])
 	}

@@ -82,6 +82,29 @@ func TestFoldWithinAWindow(t *testing.T) {
 	}
 }
 
+// TestFoldByCaller: callers are told apart by what they cannot change as they like.
+func TestFoldByCaller(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		a, b journal.Actor
+		same bool
+	}{
+		"another session":                 {journal.Actor{ID: "alice", Session: "1"}, journal.Actor{ID: "alice", Session: "2"}, true},
+		"another address of an identity":  {journal.Actor{ID: "alice", Address: "192.0.2.1"}, journal.Actor{ID: "alice", Address: "192.0.2.2"}, true},
+		"another agent, another request":  {journal.Actor{UserAgent: "a", Request: "1"}, journal.Actor{UserAgent: "b", Request: "2"}, true},
+		"another identity":                {journal.Actor{ID: "alice"}, journal.Actor{ID: "bob"}, false},
+		"another address":                 {journal.Actor{Address: "192.0.2.1"}, journal.Actor{Address: "192.0.2.2"}, false},
+		"an identity that is an address":  {journal.Actor{ID: "192.0.2.1"}, journal.Actor{Address: "192.0.2.1"}, false},
+		"an identity that says it is one": {journal.Actor{ID: "address 192.0.2.1"}, journal.Actor{Address: "192.0.2.1"}, false},
+		"another network":                 {journal.Actor{Address: "2001:db8:1::1"}, journal.Actor{Address: "2001:db8:2::1"}, false},
+	} {
+		a, b := document{Kind: "refused", Actor: test.a}, document{Kind: "refused", Actor: test.b}
+		if same := a.identity() == b.identity(); same != test.same {
+			t.Errorf("%s: %q and %q", name, a.identity(), b.identity())
+		}
+	}
+}
+
 // TestHarmless: no cell begins as a formula does, and the cell is still in it.
 func TestHarmless(t *testing.T) {
 	t.Parallel()
