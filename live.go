@@ -50,7 +50,17 @@ func (c *Cape) openJournal(all []*published) (*journal.Journal, error) {
 	return journal.Open(c.db, c.journaled(all), journal.Options{
 		History: withHistory(all),
 		Logger:  c.config.Logger, Stamp: c.stamp, Retention: c.config.Retention, Fixed: c.config.Migrate == MigrateNone,
+		Watched: c.watched,
 	})
+}
+
+// watched tells whether anybody in this process follows changes.
+func (c *Cape) watched() bool {
+	if len(c.handlers) > 0 || len(c.consumers) > 0 {
+		return true
+	}
+	h := c.live.Load()
+	return h == nil || h.hub.Stats().Subscriptions > 0
 }
 
 // newHistory begins at the journal's head.

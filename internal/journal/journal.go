@@ -49,6 +49,8 @@ type Options struct {
 	// History are the numbers of the tables whose rows' versions will be read: see Past. They get an index each (one for all
 	// on MySQL), which those without lose.
 	History []int
+	// Watched tells whether somebody waits for what Run delivers; nil: always.
+	Watched func() bool
 	// Fixed forbids Run to reinstall triggers that went missing: it logs an error instead.
 	Fixed bool
 }

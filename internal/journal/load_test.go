@@ -69,12 +69,13 @@ func (b *bed) write(writer, i int) {
 	}
 }
 
-// TestNodesAgreeUnderLoad has two nodes deliver what concurrent writers commit: alike, whole, in order, and each entry
+// TestNodesAgreeUnderLoad has two nodes, of which one is watched now and then, deliver what concurrent writers commit: alike, whole, in order, and each entry
 // with the actor of its own transaction.
 func TestNodesAgreeUnderLoad(t *testing.T) {
 	eachJournaled(t, func(t *testing.T, target dbtest.Target) {
 		b := open(t, target, Options{}, parse[Item](t)).start()
-		other := open(t, target, Options{}, parse[Item](t)).start()
+		sometimes := func() bool { return rand.IntN(2) == 0 }
+		other := open(t, target, Options{Watched: sometimes}, parse[Item](t)).start()
 		one, two := b.tail(Mark{}), other.tail(Mark{})
 		stop := b.load(4)
 		l := newLedger(t, 0)

@@ -10,7 +10,9 @@ const (
 	pageSize     = 500 // entries read at once
 	firstBackoff = 20 * time.Millisecond
 	lastBackoff  = 5 * time.Second
-	pace         = time.Millisecond // from one look to the next where changes follow close upon each other
+	// From one look to the next where changes follow close upon each other, and the same while nobody waits for them.
+	pace     = time.Millisecond
+	slowPace = 10 * time.Millisecond
 )
 
 // Run is the tailer: it calls deliver with all entries after a place, in order, in pages of at most 500, until ctx
@@ -57,7 +59,11 @@ func (j *Journal) Run(ctx context.Context, after Mark, deliver func(entries []En
 		}
 		select {
 		case <-j.wake:
-			pause(ctx, pace-time.Since(began))
+			between := pace
+			if j.options.Watched != nil && !j.options.Watched() {
+				between = slowPace // larger pages cost less an entry
+			}
+			pause(ctx, between-time.Since(began))
 		case <-ctx.Done():
 			return nil
 		}
