@@ -30,6 +30,14 @@ func (r *Resource) answer(w http.ResponseWriter, req *http.Request, status int, 
 	writeJSON(w, status, content)
 }
 
+// answerRow is answer with a row.
+func (r *Resource) answerRow(w http.ResponseWriter, req *http.Request, status int, row store.Row) {
+	buffer := getBuffer()
+	defer buffer.release()
+	buffer.bytes = append(r.model.AppendRow(buffer.bytes, row), '\n')
+	r.answer(w, req, status, buffer.bytes)
+}
+
 // matches reads a list of entity tags; weak comparison ignores W/, strong never matches it.
 func matches(lines []string, tag string, weak bool) bool {
 	for _, line := range lines {

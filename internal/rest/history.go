@@ -314,10 +314,7 @@ func (r *Resource) getAsOf(w http.ResponseWriter, req *http.Request, key []predi
 		r.api.fail(w, req, err)
 		return
 	}
-	buffer := getBuffer()
-	defer buffer.release()
-	buffer.bytes = append(r.model.AppendRow(buffer.bytes, row), '\n')
-	r.answer(w, req, http.StatusOK, buffer.bytes)
+	r.answerRow(w, req, http.StatusOK, row)
 }
 
 // within refuses a time that the journal does not know. It says the same for all rows.

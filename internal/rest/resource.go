@@ -163,10 +163,7 @@ func (r *Resource) get(w http.ResponseWriter, req *http.Request) {
 		r.api.fail(w, req, err)
 		return
 	}
-	buffer := getBuffer()
-	defer buffer.release()
-	buffer.bytes = append(r.model.AppendRow(buffer.bytes, row), '\n')
-	r.answer(w, req, http.StatusOK, buffer.bytes)
+	r.answerRow(w, req, http.StatusOK, row)
 }
 
 func (r *Resource) create(w http.ResponseWriter, req *http.Request) {
@@ -232,10 +229,7 @@ func (r *Resource) written(w http.ResponseWriter, req *http.Request, status int,
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	buffer := getBuffer()
-	defer buffer.release()
-	buffer.bytes = append(r.model.AppendRow(buffer.bytes, result.Row), '\n')
-	r.answer(w, req, status, buffer.bytes)
+	r.answerRow(w, req, status, result.Row)
 }
 
 func (r *Resource) delete(w http.ResponseWriter, req *http.Request) {
