@@ -37,7 +37,7 @@ type Conn struct {
 	ended   atomic.Bool
 	failure atomic.Pointer[error]
 
-	site  site // recorded where others will wait for this transaction
+	site  *site // recorded where others will wait for this transaction; nil where it never lasts
 	since time.Time
 }
 

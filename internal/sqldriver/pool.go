@@ -144,7 +144,7 @@ func (p *pool) taken() error {
 	wait := p.db.options.WriteWait
 	holder := "another statement"
 	if c := p.holder.Load(); c != nil {
-		holder = fmt.Sprintf("the transaction that %s began %v ago", &c.site, time.Since(c.since).Round(time.Millisecond))
+		holder = fmt.Sprintf("the transaction that %s began %v ago", c.site, time.Since(c.since).Round(time.Millisecond))
 	}
 	return fmt.Errorf("%w: waited %v for the database's one writer, which %s holds; "+
 		"if this call is made inside that transaction, give it the transaction's own context or *sql.Tx, not the outer context",

@@ -18,7 +18,7 @@ func (s *site) record() { s.count = runtime.Callers(3, s.frames[:]) }
 
 // String returns "file:line (function)", of ours where only ours is on the stack.
 func (s *site) String() string {
-	if s.count == 0 {
+	if s == nil {
 		return "a generated route"
 	}
 	frames := runtime.CallersFrames(s.frames[:s.count])

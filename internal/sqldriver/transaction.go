@@ -35,6 +35,7 @@ func (l *lifetime) Deadline() (at time.Time, some bool) { return (*l.present.Loa
 func (db *DB) begin(ctx context.Context, o driver.TxOptions) (*Conn, error) {
 	c, err := db.beginUnnamed(ctx, o, time.Time{})
 	if err == nil && c.pool.only {
+		c.site = new(site)
 		c.site.record()
 		c.pool.holder.Store(c)
 	}

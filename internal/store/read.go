@@ -152,7 +152,7 @@ func (s *Store) count(ctx context.Context, c *sqldriver.Conn, where *predicate.E
 func (s *Store) one(ctx context.Context, c *sqldriver.Conn, b *engine.Builder) (Row, error) {
 	var found Row
 	err := s.each(ctx, c, b, func(row Row) error {
-		found = append(Row(nil), row...)
+		found = row // there is no other that it could be reused for
 		return nil
 	})
 	if err == nil && found == nil {
