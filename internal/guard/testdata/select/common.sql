@@ -145,7 +145,7 @@ SELECT id, count(*) OVER () FROM todos ORDER BY id;
 SELECT id, count(*) OVER w FROM todos WINDOW w AS (PARTITION BY user_id) ORDER BY id;
 SELECT id, first_value(id) OVER (PARTITION BY list_id ORDER BY id DESC) FROM todos ORDER BY id;
 SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY user_id ORDER BY id) AS n FROM todos) AS r WHERE n = 1 ORDER BY id;
-SELECT user_id, max(count(*)) OVER () FROM todos GROUP BY user_id ORDER BY user_id;
+SELECT user_id, m FROM (SELECT user_id, max(count(*)) OVER () AS m FROM todos GROUP BY user_id) AS x ORDER BY user_id;
 
 SELECT list_id, done, count(*) FROM todos GROUP BY list_id, done ORDER BY list_id, done;
 SELECT count(*) FROM todos HAVING count(*) > 100;
