@@ -38,19 +38,21 @@ func (a *Accounts[U]) note(ctx context.Context, e capebase.AuditEvent) {
 // failed records a sign-in that failed. What was typed is not recorded, as it may be a password in the wrong field: only
 // the account that was meant, if there is one. Nobody waits for the write, so that it takes as long for all.
 func (a *Accounts[U]) failed(ctx context.Context, u *User, err error) {
-	var refused *capebase.Error
-	if ctx.Err() != nil || !errors.As(err, &refused) || refused.Status >= http.StatusInternalServerError {
-		return // it did not come to an answer
-	}
 	reason := "credentials"
-	if refused.Status == http.StatusTooManyRequests {
+	var refused *capebase.Error
+	switch {
+	case ctx.Err() != nil:
+		reason = "interrupted" // it was counted as an attempt all the same
+	case !errors.As(err, &refused) || refused.Status >= http.StatusInternalServerError:
+		return // it did not come to an answer
+	case refused.Status == http.StatusTooManyRequests:
 		reason = "too many attempts"
 	}
 	user := ""
 	if u != nil {
 		user = u.ID
 	}
-	a.note(ctx, capebase.AuditEvent{Kind: failedEvent, Key: user, Detail: map[string]string{"reason": reason}, Fold: true})
+	a.note(context.WithoutCancel(ctx), capebase.AuditEvent{Kind: failedEvent, Key: user, Detail: map[string]string{"reason": reason}, Fold: true})
 }
 
 // as returns a context whose caller is a user that no credential has been asked for.
