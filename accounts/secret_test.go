@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/capebase/capebase"
 	"github.com/capebase/capebase/accounts"
 	"github.com/capebase/capebase/internal/dbtest"
 )
@@ -104,7 +105,7 @@ func lookFor(t *testing.T, where, text string, secrets []string) {
 func TestExpectedConflictsAreNoErrors(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, target dbtest.Target) {
-		b := start(t, target, options{})
+		b := start(t, target, options{cape: capebase.Config{SlowQuery: -1}})
 		b.register("ada@example.com", first)
 		done := make(chan answer, 6)
 		for i := range cap(done) {

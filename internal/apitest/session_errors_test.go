@@ -141,7 +141,7 @@ func TestErrorsOfSessionsTranslated(t *testing.T) {
 func TestErrorsOfSessionsOverHTTP(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, target dbtest.Target) {
 		logged := &log{}
-		config := capebase.Config{Logger: slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelWarn})), Limits: capebase.Limits{WriteWait: time.Second}}
+		config := capebase.Config{SlowQuery: -1, Logger: slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelWarn})), Limits: capebase.Limits{WriteWait: time.Second}}
 		config.Gorm.Logger = logger.Discard
 		a := startWith(t, target, config, func(c *capebase.Cape) {
 			publishLabel(c)
