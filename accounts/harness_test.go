@@ -375,7 +375,7 @@ func (c *client) me() me {
 // raw opens the database beside CapeBase, as any other program does.
 func raw(t testing.TB, target dbtest.Target) *sql.DB {
 	t.Helper()
-	db, err := openRaw(target)
+	db, err := engines.Plain(target.URL)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,45 +2,12 @@ package accounts_test
 
 import (
 	"database/sql"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
 
-	gomysql "github.com/go-sql-driver/mysql"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/ncruces/go-sqlite3/driver"
-
 	"github.com/capebase/capebase/internal/dbtest"
 )
-
-// openRaw opens a target without CapeBase.
-func openRaw(target dbtest.Target) (*sql.DB, error) {
-	switch target.Engine {
-	case dbtest.SQLite:
-		return driver.Open("file:" + strings.TrimPrefix(target.URL, "sqlite:") + "?_txlock=immediate&_pragma=busy_timeout(20000)")
-	case dbtest.Postgres:
-		config, err := pgx.ParseConfig(target.URL)
-		if err != nil {
-			return nil, err
-		}
-		return stdlib.OpenDB(*config), nil
-	}
-	u, err := url.Parse(target.URL)
-	if err != nil {
-		return nil, err
-	}
-	config := gomysql.NewConfig()
-	config.Net, config.Addr, config.DBName = "tcp", u.Host, strings.TrimPrefix(u.Path, "/")
-	config.User = u.User.Username()
-	config.Passwd, _ = u.User.Password()
-	connector, err := gomysql.NewConnector(config)
-	if err != nil {
-		return nil, err
-	}
-	return sql.OpenDB(connector), nil
-}
 
 // execute runs SQL that has the same text on every engine, and says how many rows it touched.
 func execute(t testing.TB, db *sql.DB, statement string) int64 {

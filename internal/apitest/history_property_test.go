@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -22,7 +20,6 @@ import (
 	"github.com/capebase/capebase"
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/dbtest"
-	"github.com/capebase/capebase/internal/dbtest/engines"
 	"github.com/capebase/capebase/policy"
 )
 
@@ -53,14 +50,8 @@ func TestHistoryIsThatOfTheRules(t *testing.T) {
 
 // diary is a backend, and what happened to its rows.
 type diary struct {
-	t      *rapid.T
-	engine string
-	cape   *capebase.Cape
-	server *httptest.Server
-	pool   *sql.DB
+	*stage
 	rule   rule
-	ctx    context.Context
-	end    context.CancelFunc
 	events []change
 	copies []copied
 }
@@ -77,35 +68,14 @@ type copied struct {
 const diaryRows = 3
 
 func startDiary(rt *rapid.T, target dbtest.Target) *diary {
-	d := &diary{t: rt, engine: target.Engine, rule: rules(3).Draw(rt, "rule")}
+	d := &diary{rule: rules(3).Draw(rt, "rule")}
 	rt.Log(d.rule.text)
-	d.ctx, d.end = context.WithTimeout(context.Background(), livePatience)
-	var err error
-	d.cape, err = capebase.Open(engines.Of(target.URL), capebase.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		rt.Fatal(err)
-	}
-	d.cape.UseAuth(callers())
-	amber := capebase.Publish[AmberRow](d.cape, capebase.History())
-	amber.Allow(policy.Read, d.rule.build(&amber.Fields.Content))
-	amber.Allow(policy.Write, policy.Anyone())
-	if err := d.cape.Start(d.ctx); err != nil {
-		rt.Fatal(err)
-	}
-	d.server = httptest.NewServer(d.cape)
-	d.pool = openPlain(rt, target)
+	d.stage = openStage(rt, target, func(c *capebase.Cape) {
+		amber := capebase.Publish[AmberRow](c, capebase.History())
+		amber.Allow(policy.Read, d.rule.build(&amber.Fields.Content))
+		amber.Allow(policy.Write, policy.Anyone())
+	})
 	return d
-}
-
-func (d *diary) close() {
-	d.end()
-	if d.pool != nil {
-		_ = d.pool.Close() // the test's own
-	}
-	if err := d.cape.Close(); err != nil {
-		d.t.Error(err)
-	}
-	d.server.Close()
 }
 
 // querier is a pool or a transaction.

@@ -2,30 +2,22 @@ package apitest
 
 import (
 	"bufio"
-	"context"
 	"database/sql"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
-	gomysql "github.com/go-sql-driver/mysql"
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/ncruces/go-sqlite3/driver"
 	"pgregory.net/rapid"
 
 	"github.com/capebase/capebase"
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/dbtest"
-	"github.com/capebase/capebase/internal/dbtest/engines"
 	"github.com/capebase/capebase/policy"
 )
 
@@ -78,86 +70,27 @@ func TestEventsAreThoseOfTheRules(t *testing.T) {
 
 // live is a backend with random rules, and what its tables should hold.
 type live struct {
-	t       *rapid.T
-	engine  string
-	cape    *capebase.Cape
-	server  *httptest.Server
-	pool    *sql.DB
+	*stage
 	rules   [colours]rule
 	rows    [colours]map[int64]Content
 	viewers []*viewer
-	ctx     context.Context
-	end     context.CancelFunc
 }
 
 func startLive(t testing.TB, rt *rapid.T, target dbtest.Target) *live {
-	l := &live{t: rt, engine: target.Engine}
-	l.ctx, l.end = context.WithTimeout(context.Background(), livePatience)
+	l := &live{}
 	for table := range l.rows {
 		l.rows[table] = map[int64]Content{}
 		l.rules[table] = rules(3).Draw(rt, "rule")
 		rt.Logf("%s: %s", colourName(table), l.rules[table].text)
 	}
-	var err error
-	l.cape, err = capebase.Open(engines.Of(target.URL), capebase.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		rt.Fatal(err)
-	}
-	l.cape.UseAuth(callers())
-	red, green, blue := capebase.Publish[RedRow](l.cape), capebase.Publish[GreenRow](l.cape), capebase.Publish[BlueRow](l.cape)
-	red.Allow(policy.Read, l.rules[0].build(&red.Fields.Content))
-	green.Allow(policy.Read, l.rules[1].build(&green.Fields.Content))
-	blue.Allow(policy.Read, l.rules[2].build(&blue.Fields.Content))
-	capebase.Publish[Marker](l.cape).Allow(policy.Read, policy.Anyone())
-	if err := l.cape.Start(l.ctx); err != nil {
-		rt.Fatal(err)
-	}
-	l.server = httptest.NewServer(l.cape)
-	l.pool = openPlain(rt, target)
+	l.stage = openStage(rt, target, func(c *capebase.Cape) {
+		red, green, blue := capebase.Publish[RedRow](c), capebase.Publish[GreenRow](c), capebase.Publish[BlueRow](c)
+		red.Allow(policy.Read, l.rules[0].build(&red.Fields.Content))
+		green.Allow(policy.Read, l.rules[1].build(&green.Fields.Content))
+		blue.Allow(policy.Read, l.rules[2].build(&blue.Fields.Content))
+		capebase.Publish[Marker](c).Allow(policy.Read, policy.Anyone())
+	})
 	return l
-}
-
-func (l *live) close() {
-	l.end()
-	if l.pool != nil {
-		_ = l.pool.Close() // the test's own
-	}
-	if err := l.cape.Close(); err != nil {
-		l.t.Error(err)
-	}
-	l.server.Close()
-}
-
-// openPlain opens a target as a program would that knows nothing of CapeBase.
-func openPlain(t rapid.TB, target dbtest.Target) *sql.DB {
-	switch target.Engine {
-	case dbtest.SQLite:
-		pool, err := driver.Open("file:" + strings.TrimPrefix(target.URL, "sqlite:") + "?_txlock=immediate&_pragma=busy_timeout(10000)")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return pool
-	case dbtest.Postgres:
-		config, err := pgx.ParseConfig(target.URL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-		return stdlib.OpenDB(*config)
-	}
-	u, err := url.Parse(target.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := gomysql.NewConfig()
-	config.Net, config.Addr, config.DBName, config.User = "tcp", u.Host, strings.TrimPrefix(u.Path, "/"), u.User.Username()
-	config.Passwd, _ = u.User.Password()
-	config.InterpolateParams = true
-	connector, err := gomysql.NewConnector(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sql.OpenDB(connector)
 }
 
 // subscribe opens the streams: each caller's of all tables, and some of one table with a filter.

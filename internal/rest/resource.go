@@ -215,6 +215,11 @@ func (r *Resource) update(w http.ResponseWriter, req *http.Request) {
 		r.api.fail(w, req, err)
 		return
 	}
+	r.change(w, req, key, in)
+}
+
+// change updates a row and answers with it.
+func (r *Resource) change(w http.ResponseWriter, req *http.Request, key []predicate.Value, in store.Input) {
 	result, err := r.Store.Update(req.Context(), key, in, r.ifMatch(req))
 	if err != nil {
 		r.api.fail(w, req, err)

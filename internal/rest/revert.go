@@ -47,12 +47,7 @@ func (r *Resource) revert(w http.ResponseWriter, req *http.Request) {
 		r.api.fail(w, req, err)
 		return
 	}
-	result, err := r.Store.Update(req.Context(), key, in, r.ifMatch(req))
-	if err != nil {
-		r.api.fail(w, req, err)
-		return
-	}
-	r.written(w, req, http.StatusOK, result)
+	r.change(w, req, key, in)
 }
 
 // readTarget reads {"version":"…"} or {"as_of":"…"}.

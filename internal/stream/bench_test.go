@@ -11,17 +11,29 @@ import (
 	"time"
 )
 
+// count is what all clients have got, and tells when that is as much as is awaited.
+type count struct {
+	events, awaited atomic.Int64
+	reached         chan struct{}
+}
+
+func (c *count) add() {
+	if c.events.Add(1) == c.awaited.Load() {
+		c.reached <- struct{}{}
+	}
+}
+
 // sink is a client that takes everything at once.
 type sink struct {
 	header http.Header
-	events *atomic.Int64
+	count  *count
 }
 
 func (w *sink) Header() http.Header              { return w.header }
 func (w *sink) WriteHeader(int)                  {}
 func (w *sink) SetReadDeadline(time.Time) error  { return nil }
 func (w *sink) SetWriteDeadline(time.Time) error { return nil }
-func (w *sink) Flush()                           { w.events.Add(1) }
+func (w *sink) Flush()                           { w.count.add() }
 func (w *sink) Write(b []byte) (int, error)      { return len(b), nil }
 
 // BenchmarkBroadcast is what a delivery costs without the network: each change reaches every stream.
@@ -30,23 +42,21 @@ func BenchmarkBroadcast(b *testing.B) {
 		b.Run(fmt.Sprint(streams), func(b *testing.B) {
 			bed := newBed(b, limits(func(l *Limits) { l.StreamsEach = streams + 1 }))
 			ctx, cancel := context.WithCancel(b.Context())
-			var events atomic.Int64
+			counted := &count{reached: make(chan struct{}, 1)}
 			var group sync.WaitGroup
 			for range streams {
 				r := httptest.NewRequest(http.MethodGet, "/todo/subscribe", nil).WithContext(ctx)
 				r.Header.Set("Authorization", "Bearer alice")
-				group.Go(func() { bed.http.Config.Handler.ServeHTTP(&sink{http.Header{}, &events}, r) })
+				group.Go(func() { bed.http.Config.Handler.ServeHTTP(&sink{http.Header{}, counted}, r) })
 			}
-			reached := func(n int64) func() bool { return func() bool { return events.Load() >= n } }
-			eventually(b, "all listen", reached(2*int64(streams))) // the header, and ready
+			// The header, and ready.
+			eventually(b, "all listen", func() bool { return counted.events.Load() == 2*int64(streams) })
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := range b.N {
-				before := events.Load()
+				counted.awaited.Store(counted.events.Load() + int64(streams))
 				bed.store.put(todos, values(1, "alice", fmt.Sprint(i), ""))
-				for !reached(before + int64(streams))() {
-					time.Sleep(10 * time.Microsecond) //nolint:forbidigo // a spin would take the streams' time
-				}
+				<-counted.reached
 			}
 			b.StopTimer()
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(streams), "ns/delivery")
