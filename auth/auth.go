@@ -44,24 +44,23 @@ type Request = caller.Request
 // address, found through the trusted proxies. It is zero outside of requests.
 func RequestOf(ctx context.Context) Request { return caller.RequestOf(ctx) }
 
-type identityKey struct{}
-
 // From returns the context's identity, or the anonymous one.
 func From(ctx context.Context) Identity {
-	id, _ := ctx.Value(identityKey{}).(Identity)
-	return id
+	if id, ok := ctx.Value(caller.IdentityKey{}).(*Identity); ok {
+		return *id
+	}
+	return Identity{}
 }
 
 // With returns a context whose caller is id. A request whose context has an identity keeps it: the authenticators are
 // not asked, which is how tests call as anyone.
 func With(ctx context.Context, id Identity) context.Context {
-	return context.WithValue(ctx, identityKey{}, id)
+	return context.WithValue(ctx, caller.IdentityKey{}, &id)
 }
 
 // Known tells whether the context has an identity, be it the anonymous one.
 func Known(ctx context.Context) bool {
-	_, ok := ctx.Value(identityKey{}).(Identity)
-	return ok
+	return ctx.Value(caller.IdentityKey{}) != nil
 }
 
 // Privileged returns a context that bypasses rules; reason goes to the audit trail.

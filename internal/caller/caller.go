@@ -28,18 +28,24 @@ type Request struct {
 	UserAgent string
 }
 
-type requestKey struct{}
+// RequestKey is where a context has its *Request, which nobody changes.
+type RequestKey struct{}
 
 // WithRequest returns a context that carries r.
 func WithRequest(ctx context.Context, r Request) context.Context {
-	return context.WithValue(ctx, requestKey{}, r)
+	return context.WithValue(ctx, RequestKey{}, &r)
 }
 
 // RequestOf returns the context's request, or the zero one.
 func RequestOf(ctx context.Context) Request {
-	r, _ := ctx.Value(requestKey{}).(Request)
-	return r
+	if r, ok := ctx.Value(RequestKey{}).(*Request); ok {
+		return *r
+	}
+	return Request{}
 }
+
+// IdentityKey is where a context has the *auth.Identity of its caller, which nobody changes.
+type IdentityKey struct{}
 
 type internalKey struct{}
 

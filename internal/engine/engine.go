@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"slices"
 	"strings"
 	"time"
 
@@ -165,8 +166,11 @@ type Builder struct {
 // NewBuilder begins a statement.
 func NewBuilder(d Dialect) *Builder { return &Builder{Dialect: d} }
 
-// Grow makes room for n bytes of SQL.
-func (b *Builder) Grow(n int) { b.text.Grow(n) }
+// Grow makes room for so many bytes of SQL and arguments.
+func (b *Builder) Grow(bytes, args int) {
+	b.text.Grow(bytes)
+	b.Args = slices.Grow(b.Args, args)
+}
 
 // Write appends SQL.
 func (b *Builder) Write(parts ...string) {

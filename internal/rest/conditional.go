@@ -14,20 +14,25 @@ import (
 // etag is a strong entity tag of what the client sees: 16 bytes of SHA-256.
 func etag(content []byte) string {
 	sum := sha256.Sum256(content)
-	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+	tag := append(make([]byte, 0, 24), '"')
+	tag = base64.RawURLEncoding.AppendEncode(tag, sum[:16])
+	return string(append(tag, '"'))
 }
 
 // answer writes JSON with its entity tag, or 304 when the client has it already.
 func (r *Resource) answer(w http.ResponseWriter, req *http.Request, status int, content []byte) {
 	tag := etag(content)
+	// In the map's own spelling, and the values at once: Set would take as long as the tag.
+	values := []string{tag, "private, no-cache", "application/json"}
 	h := w.Header()
-	h.Set("ETag", tag)
-	h.Set("Cache-Control", "private, no-cache")
-	if status == http.StatusOK && (req.Method == http.MethodGet || req.Method == http.MethodHead) && matches(req.Header.Values("If-None-Match"), tag, true) {
+	h["Etag"], h["Cache-Control"] = values[0:1:1], values[1:2:2]
+	if status == http.StatusOK && (req.Method == http.MethodGet || req.Method == http.MethodHead) && matches(req.Header["If-None-Match"], tag, true) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	writeJSON(w, status, content)
+	h["Content-Type"] = values[2:3:3]
+	w.WriteHeader(status)
+	_, _ = w.Write(content) // the client may be gone
 }
 
 // answerRow is answer with a row.

@@ -69,11 +69,11 @@ func (a *API) withRequest(r *http.Request) *http.Request {
 	if !validRequestID(id) {
 		id = rand.Text()
 	}
-	return r.WithContext(caller.WithRequest(r.Context(), caller.Request{
+	return r.WithContext(&call{Context: r.Context(), request: caller.Request{
 		ID:        id,
 		Address:   clientAddress(r, a.TrustedProxies),
 		UserAgent: r.UserAgent(),
-	}))
+	}})
 }
 
 // validRequestID bounds what a client may put into logs.
@@ -144,18 +144,18 @@ func (a *API) identify(w http.ResponseWriter, r *http.Request) (*http.Request, e
 		return r, err
 	}
 	noteIdentity(w, id.ID)
-	found := context.WithValue(r.Context(), foundKey{}, id)
-	return r.WithContext(auth.With(found, id)), nil
+	if c, ours := r.Context().(*call); ours {
+		c.identify(id)
+		return r, nil
+	}
+	return r.WithContext(withFound(r.Context(), id)), nil
 }
-
-// foundKey is where a context keeps the identity that the authenticators found, of the route or of Middleware around it.
-type foundKey struct{}
 
 // Given returns the identity of a request that has another one than the authenticators found, or was not theirs to ask
 // about.
 func (a *API) Given(ctx context.Context) (auth.Identity, bool) {
 	id := auth.From(ctx)
-	if found, asked := ctx.Value(foundKey{}).(auth.Identity); asked && reflect.DeepEqual(found, id) {
+	if found, asked := ctx.Value(foundKey{}).(*auth.Identity); asked && reflect.DeepEqual(*found, id) {
 		return auth.Identity{}, false
 	}
 	return id, auth.Known(ctx)

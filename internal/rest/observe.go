@@ -49,7 +49,7 @@ func (a *API) observe(w http.ResponseWriter, r *http.Request) (*observation, *ht
 	if o.ctx != r.Context() {
 		r = r.WithContext(o.ctx)
 	}
-	w.Header().Set("X-Request-Id", o.ID)
+	w.Header()["X-Request-Id"] = []string{o.ID}
 	return o, r
 }
 

@@ -99,9 +99,9 @@ func (s *Store) keyIs(key []predicate.Value) *predicate.Expr {
 }
 
 func (s *Store) selectWhere(where *predicate.Expr) *engine.Builder {
-	const conditions = 128 // bytes, of most
+	const conditions, arguments = 128, 4 // bytes, and how many, of most
 	b := engine.NewBuilder(s.dialect)
-	b.Grow(len(s.selectAll) + conditions)
+	b.Grow(len(s.selectAll)+conditions, arguments)
 	b.Write(s.selectAll, " WHERE ")
 	engine.Where(b, &s.Model.Table, where)
 	return b
