@@ -22,7 +22,7 @@ bench: ## CapeBase beside a hand-written server
 	scripts/bench
 
 bench-observe: ## what metrics and a log line cost a request
-	scripts/bench -servers capebase,observed -only list-20,read-one -rounds 31
+	scripts/bench -servers capebase,observed -only list-20,read-one -starts 9 -rounds 15 -round 200ms
 
 bench-pocketbase: ## the same beside PocketBase
 	scripts/bench -servers hand-written,capebase,pocketbase -only read-one,list-20,create,update,fanout-pocketbase

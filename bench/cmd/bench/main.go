@@ -33,6 +33,7 @@ type options struct {
 	fanouts     []fanout
 	connections int
 	rounds      int
+	starts      int
 	round       time.Duration
 	users, rows int
 	subscribers int // the most
@@ -89,6 +90,8 @@ func parse(arguments []string, stderr io.Writer) (options, error) {
 		"the scenarios to measure; fanout stands for all that begin so")
 	flags.IntVar(&o.connections, "connections", 8, "connections that send at the same time")
 	flags.IntVar(&o.rounds, "rounds", 15, "rounds of each scenario on each server")
+	flags.IntVar(&o.starts, "starts", 1, "how often servers are started anew for the scenarios of requests, since two processes of one\n"+
+		"program differ by some percent; each start has its rounds")
 	flags.DurationVar(&o.round, "round", 600*time.Millisecond, "how long a round takes on the slowest server")
 	flags.IntVar(&o.users, "users", 100, "users")
 	flags.IntVar(&o.rows, "rows", 100, "rows of each user at the beginning")
@@ -130,8 +133,8 @@ func (o *options) chooseScenarios(only string) error {
 
 func (o *options) check() error {
 	switch {
-	case o.connections < 1 || o.rounds < 1 || o.round <= 0:
-		return errors.New("want at least one connection and one round that takes some time")
+	case o.connections < 1 || o.rounds < 1 || o.starts < 1 || o.round <= 0:
+		return errors.New("want at least one connection, one start and one round that takes some time")
 	case o.users < max(2, o.connections):
 		return errors.New("want at least two users, and one for each connection")
 	case o.rows < 20:

@@ -42,8 +42,26 @@ func measure(ctx context.Context, o options, progress *slog.Logger) (report *res
 	return report, nil
 }
 
-// requests starts the servers and measures the scenarios of requests.
-func (b *bed) requests(ctx context.Context, progress *slog.Logger) (all []result.Figures, err error) {
+// requests measures the scenarios of requests, on servers that are started as often as was asked for.
+func (b *bed) requests(ctx context.Context, progress *slog.Logger) ([]result.Figures, error) {
+	rounds := make([][][]result.Round, len(b.scenarios)) // by scenario and server
+	for i := range rounds {
+		rounds[i] = make([][]result.Round, len(b.contestants))
+	}
+	for range b.starts {
+		if err := b.requestsOnce(ctx, rounds, progress); err != nil {
+			return nil, err
+		}
+	}
+	var all []result.Figures
+	for i, scenario := range b.scenarios {
+		all = append(all, b.sum(scenario, rounds[i])...)
+	}
+	return all, nil
+}
+
+// requestsOnce starts the servers and appends the rounds of each scenario and server.
+func (b *bed) requestsOnce(ctx context.Context, rounds [][][]result.Round, progress *slog.Logger) (err error) {
 	var servers []*running
 	defer func() {
 		for _, r := range servers {
@@ -54,23 +72,25 @@ func (b *bed) requests(ctx context.Context, progress *slog.Logger) (all []result
 		progress.Info("start", "server", c.name)
 		r, err := b.start(ctx, c, size{users: b.users, rows: b.rows})
 		if err != nil {
-			return nil, err
+			return err
 		}
 		servers = append(servers, r)
 	}
-	for _, scenario := range b.scenarios {
-		figures, err := compare(ctx, b.options, scenario, servers, progress)
+	for i, scenario := range b.scenarios {
+		more, err := compare(ctx, b.options, scenario, servers, progress)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", scenario.Name, err)
+			return fmt.Errorf("%s: %w", scenario.Name, err)
 		}
-		all = append(all, figures...)
+		for server := range servers {
+			rounds[i][server] = append(rounds[i][server], more[server]...)
+		}
 	}
 	for _, r := range servers {
 		if err := r.count(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // observedGoal is the most processor time with logs and metrics on, as a multiple of that without.
@@ -78,33 +98,35 @@ const observedGoal = 1.05
 
 // compare measures one scenario on all servers, in rounds that take turns. All rounds have the same number of requests,
 // so that tables grow alike.
-func compare(ctx context.Context, o options, s todo.Scenario, all []*running, progress *slog.Logger) ([]result.Figures, error) {
+func compare(ctx context.Context, o options, s todo.Scenario, all []*running, progress *slog.Logger) ([][]result.Round, error) {
 	n, err := calibrate(ctx, o, s, all)
 	if err != nil {
 		return nil, err
 	}
 	progress.Info("measure", "scenario", s.Name, "rounds", o.rounds, "requests", n)
-	rounds, err := takeTurns(o.rounds, all, func(r *running, number int) (result.Round, error) {
+	return takeTurns(o.rounds, all, func(r *running, number int) (result.Round, error) {
 		return r.run(ctx, s, n, uint64(number)) //nolint:gosec // it counts from 0
 	})
-	if err != nil {
-		return nil, err
-	}
-	figures := make([]result.Figures, len(all))
-	for i, r := range all {
+}
+
+// sum makes figures of a scenario's rounds on each server.
+func (b *bed) sum(s todo.Scenario, rounds [][]result.Round) []result.Figures {
+	figures := make([]result.Figures, len(rounds))
+	against := b.contestants[0].name
+	for i, c := range b.contestants {
 		var first []result.Round
 		if i > 0 {
 			first = rounds[0]
 		}
-		figures[i] = result.Sum(s.Name, r.name, rounds[i], first)
-		if r.name == "capebase" && all[0].name == "hand-written" {
+		figures[i] = result.Sum(s.Name, c.name, rounds[i], first)
+		switch {
+		case c.name == "capebase" && against == "hand-written":
 			figures[i].Goal = s.Goal
-		}
-		if r.name == "observed" && all[0].name == "capebase" {
+		case c.name == "observed" && against == "capebase":
 			figures[i].Goal = observedGoal
 		}
 	}
-	return figures, nil
+	return figures
 }
 
 // takeTurns runs rounds on all servers, A B, B A, A B, …, and returns those of each.
