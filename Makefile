@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help check test lint fuzz bench bench-observe bench-pocketbase bench-guard soak kill audit-export
+.PHONY: help check test lint fuzz bench bench-check bench-observe bench-pocketbase bench-guard soak kill audit-export
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ fuzz: ## every fuzz target for FUZZTIME (30s): make fuzz FUZZTIME=10m
 
 bench: ## CapeBase beside a hand-written server
 	scripts/bench
+
+bench-check: ## has CapeBase become slower beside the hand-written server?
+	scripts/bench-check
 
 bench-observe: ## what metrics and a log line cost a request
 	scripts/bench -servers capebase,observed -only list-20,read-one -starts 9 -rounds 15 -round 200ms

@@ -21,10 +21,14 @@ type contestant struct {
 	table   string
 	api     todo.API
 	logs    bool   // it writes a line a request, and counts for Prometheus
+	slowed  bool   // it wastes processor time, for bench-check to notice
 	module  string // the directory of the module that its program is, where that is not this one
 }
 
 func (c contestant) label() string { return c.name }
+
+// injected is how much slower a slowed server is.
+const injected = "0.2"
 
 // contestants lists the servers; the first that runs is the one that the others are compared with.
 func contestants() []contestant {
@@ -33,6 +37,7 @@ func contestants() []contestant {
 		{name: "hand-written", program: module + "handwritten", table: "todos", api: todo.REST{}},
 		{name: "capebase", program: module + "capeserver", table: "todos", api: todo.REST{}},
 		{name: "observed", program: module + "capeserver", table: "todos", api: todo.REST{}, logs: true},
+		{name: "slowed", program: module + "capeserver", table: "todos", api: todo.REST{}, slowed: true},
 		{name: "pocketbase", program: module + "pocketbase", table: "todos", api: todo.PocketBase{}, module: "pocketbase"},
 	}
 }
@@ -98,6 +103,9 @@ func (b *bed) start(ctx context.Context, c contestant, s size) (r *running, err 
 	arguments := []string{"-database", r.database.URL, "-users", strconv.Itoa(s.users), "-public=" + strconv.FormatBool(s.public)}
 	if c.logs {
 		arguments = append(arguments, "-log", filepath.Join(b.directory, name+".log"))
+	}
+	if c.slowed {
+		arguments = append(arguments, "-slowdown", injected)
 	}
 	if b.profiles != "" {
 		arguments = append(arguments, "-profile", filepath.Join(b.profiles, name+".pprof"))

@@ -38,6 +38,7 @@ type options struct {
 	users, rows int
 	subscribers int // the most
 	json        string
+	limited     bool // check ratios against the usual ones
 	profiles    string
 }
 
@@ -55,7 +56,11 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
-	report, err := measure(ctx, o, slog.New(slog.NewTextHandler(stderr, nil)))
+	progress := slog.New(slog.NewTextHandler(stderr, nil))
+	if o.limited {
+		return checkRatios(ctx, o, stdout, progress)
+	}
+	report, err := measure(ctx, o, progress)
 	if err != nil {
 		return err
 	}
@@ -85,7 +90,7 @@ func parse(arguments []string, stderr io.Writer) (options, error) {
 		"postgres://user:password@host/postgres or mysql://user:password@host/.\n"+
 		"postgres or mysql alone stands for the one in CAPE_TEST_DATABASES")
 	flags.StringVar(&servers, "servers", "hand-written,capebase", "servers, of "+names(contestants(), contestant.label)+"; the others are compared\n"+
-		"with the first. observed is capebase with a line a request and with metrics")
+		"with the first. observed is capebase with a line a request and with metrics; slowed wastes "+injected+" of its time")
 	flags.StringVar(&only, "only", names(todo.Scenarios(), scenarioName)+","+names(fanouts(), fanoutName),
 		"the scenarios to measure; fanout stands for all that begin so")
 	flags.IntVar(&o.connections, "connections", 8, "connections that send at the same time")
@@ -96,6 +101,7 @@ func parse(arguments []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.users, "users", 100, "users")
 	flags.IntVar(&o.rows, "rows", 100, "rows of each user at the beginning")
 	flags.IntVar(&o.subscribers, "subscribers", 5000, "the most subscribers; some scenarios have a fifth or a fiftieth of them")
+	flags.BoolVar(&o.limited, "check", false, "only tell whether ratios are the usual ones; of two servers and scenarios of requests")
 	flags.StringVar(&o.json, "json", "", "a `file` for the figures of all rounds")
 	flags.StringVar(&o.profiles, "profiles", "", "a `directory` for the servers' CPU profiles; they cost a little")
 	if err := flags.Parse(arguments); err != nil {
@@ -139,6 +145,10 @@ func (o *options) check() error {
 		return errors.New("want at least two users, and one for each connection")
 	case o.rows < 20:
 		return errors.New("want at least 20 rows a user: lists have as many")
+	case o.limited && (len(o.contestants) != 2 || len(o.fanouts) > 0):
+		return errors.New("-check wants two servers, and scenarios of requests alone")
+	case o.limited && slices.ContainsFunc(o.scenarios, func(s todo.Scenario) bool { return s.Usual == 0 }):
+		return errors.New("-check wants scenarios whose usual ratio is known")
 	case o.subscribers < 1 || o.subscribers%(2*smallest*reach) != 0:
 		return fmt.Errorf("want a multiple of %d subscribers: there are always two users", 2*smallest*reach)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,6 +59,32 @@ func TestRunObserved(t *testing.T) {
 	}
 }
 
+// TestCheckRatios gives usual ratios that are far above and far below what can be measured.
+func TestCheckRatios(t *testing.T) {
+	for _, each := range []struct {
+		usual  float64
+		rounds string // twice as many where more are asked for
+		fails  bool
+	}{{100, "1", false}, {0.001, "2", true}} {
+		o, err := parse([]string{
+			"-check", "-only=read-one", "-users=8", "-rows=20", "-connections=4", "-starts=1", "-rounds=1", "-round=10ms",
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.scenarios[0].Usual = each.usual
+		var out strings.Builder
+		err = checkRatios(t.Context(), o, &out, slog.New(slog.DiscardHandler))
+		if failed := err != nil && strings.Contains(err.Error(), "capebase is slower than usual: read-one"); failed != each.fails {
+			t.Errorf("usually %v: got %v", each.usual, err)
+		}
+		line := strings.Fields(out.String()[strings.Index(out.String(), "\n")+1:])
+		if line[0] != "read-one" || line[len(line)-1] != each.rounds {
+			t.Errorf("want %s rounds:\n%s", each.rounds, out.String())
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	t.Setenv("CAPE_TEST_DATABASES", "postgres://somewhere/")
 	for want, arguments := range map[string][]string{
@@ -69,6 +96,8 @@ func TestParseRefuses(t *testing.T) {
 		"names no mysql://":         {"-database=mysql"},
 		"a multiple of 1000":        {"-subscribers=1500"},
 		`unexpected argument "now"`: {"now"},
+		"wants two servers":         {"-check", "-only=read-one", "-servers=capebase"},
+		"of requests alone":         {"-check"},
 	} {
 		var progress strings.Builder
 		if _, err := parse(arguments, &progress); err == nil || !strings.Contains(err.Error(), want) {

@@ -23,11 +23,12 @@ const Greeting = "listening on "
 
 // Config is what a server is told on its command line.
 type Config struct {
-	Database string // sqlite:PATH, postgres://… or mysql://…
-	Users    int    // how many of package users' users may call
-	Public   bool   // whether everybody may read every row
-	Log      string // a file for a line a request; with it, and where there are metrics, these are on; neither where empty
-	Profile  string // a file for a CPU profile; none where empty
+	Database string  // sqlite:PATH, postgres://… or mysql://…
+	Users    int     // how many of package users' users may call
+	Public   bool    // whether everybody may read every row
+	Log      string  // a file for a line a request; with it, and where there are metrics, these are on; neither where empty
+	Profile  string  // a file for a CPU profile; none where empty
+	Slowdown float64 // the share of processor time that is wasted on top of what requests need
 }
 
 // Opener makes a server's handler and what closes it.
@@ -50,6 +51,7 @@ func Main(open Opener) {
 	flag.BoolVar(&c.Public, "public", false, "everybody may read every row")
 	flag.StringVar(&c.Log, "log", "", "a `file` for a line a request; metrics are on with it")
 	flag.StringVar(&c.Profile, "profile", "", "a `file` for a CPU profile")
+	flag.Float64Var(&c.Slowdown, "slowdown", 0, "waste this share of processor time on top of what requests need")
 	flag.Parse()
 	if err := run(c, open); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -93,6 +95,9 @@ func serve(c Config, open Opener) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
+	if c.Slowdown > 0 {
+		handler = &slow{Handler: handler, share: c.Slowdown}
+	}
 
 	var listen net.ListenConfig
 	listener, err := listen.Listen(ctx, "tcp", "127.0.0.1:0")

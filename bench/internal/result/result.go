@@ -91,18 +91,20 @@ func Sum(scenario, server string, rounds, first []Round) Figures {
 		P99: microseconds(Quantile(latencies, 0.99)),
 	}
 	if len(first) > 0 {
-		f.Ratio = compare(rounds, first)
+		ratio := Compare(rounds, first)
+		f.Ratio = &ratio
 	}
 	return f
 }
 
-func compare(rounds, first []Round) *Ratio {
+// Compare compares rounds with those of the first server in the same places, of which there are as many.
+func Compare(rounds, first []Round) Ratio {
 	ratios := make([]float64, len(rounds))
 	for i := range rounds {
 		ratios[i] = rounds[i].Cost / first[i].Cost
 	}
 	slices.Sort(ratios)
-	return &Ratio{Median: Median(ratios), Low: Quantile(ratios, 0.25), High: Quantile(ratios, 0.75)}
+	return Ratio{Median: Median(ratios), Low: Quantile(ratios, 0.25), High: Quantile(ratios, 0.75)}
 }
 
 // Median is the middle value, or the mean of the two in the middle. It is 0 of none.

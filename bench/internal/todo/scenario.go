@@ -22,6 +22,9 @@ type Scenario struct {
 	Name string
 	// Goal is the most processor time that CapeBase may use, as a multiple of the hand-written server's.
 	Goal float64
+	// Usual is the multiple that it uses at present: bench-check fails where that grows by a tenth. Lower it with each
+	// improvement to what bench-check prints, or a later loss as great goes unnoticed. 0: it is not checked.
+	Usual float64
 	// Inserts tells whether each request makes a row.
 	Inserts bool
 	// Work makes the work of one connection of several. Equal seeds give equal requests.
@@ -34,16 +37,16 @@ const listed = 20
 // Scenarios lists what is measured, in the order in which it is.
 func Scenarios() []Scenario {
 	return []Scenario{
-		{Name: "read-one", Goal: 1.1, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
+		{Name: "read-one", Goal: 1.1, Usual: 1.15, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
 			return &readOne{base: newBase(d, connection, connections, seed)}
 		}},
-		{Name: "list-20", Goal: 0.9, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
+		{Name: "list-20", Goal: 0.9, Usual: 0.63, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
 			return &list{base: newBase(d, connection, connections, seed)}
 		}},
-		{Name: "create", Goal: 1.6, Inserts: true, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
+		{Name: "create", Goal: 1.6, Usual: 1.38, Inserts: true, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
 			return &create{base: newBase(d, connection, connections, seed)}
 		}},
-		{Name: "update", Goal: 1.9, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
+		{Name: "update", Goal: 1.9, Usual: 1.38, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
 			return &update{base: newBase(d, connection, connections, seed)}
 		}},
 	}
