@@ -16,7 +16,7 @@ func TestRun(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "bench.json")
 	var out, progress strings.Builder
 	arguments := []string{
-		"-only=read-one,list-20,create,update", "-users=8", "-rows=20", "-connections=4", "-rounds=2", "-round=20ms", "-json=" + file,
+		"-only=read-one,list-20,create,update,mixed", "-users=8", "-rows=20", "-connections=4", "-rounds=2", "-round=20ms", "-json=" + file,
 	}
 	if err := run(t.Context(), arguments, &out, &progress); err != nil {
 		t.Fatalf("%v\n%s", err, progress.String())
@@ -29,14 +29,14 @@ func TestRun(t *testing.T) {
 	if err := json.Unmarshal(text, &report); err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Figures) != 8 {
-		t.Fatalf("want 4 scenarios on 2 servers, got %d figures", len(report.Figures))
+	if len(report.Figures) != 10 {
+		t.Fatalf("want 5 scenarios on 2 servers, got %d figures", len(report.Figures))
 	}
 	for i, f := range report.Figures {
 		if f.Cost <= 0 || f.Rate <= 0 || f.P50 <= 0 || f.P99 < f.P50 || len(f.Rounds) != 2 {
 			t.Errorf("%s on %s: got %+v", f.Scenario, f.Server, f)
 		}
-		if compared := i%2 == 1; (f.Ratio != nil) != compared || (f.Goal > 0) != compared {
+		if compared := i%2 == 1; (f.Ratio != nil) != compared || (f.Goal > 0) != (compared && f.Scenario != "mixed") {
 			t.Errorf("%s on %s: got ratio %v and goal %v", f.Scenario, f.Server, f.Ratio, f.Goal)
 		}
 		if !strings.Contains(out.String(), f.Scenario) || !strings.Contains(out.String(), f.Server) {

@@ -188,8 +188,10 @@ func (r *running) run(ctx context.Context, s todo.Scenario, n int, seed uint64) 
 	if err != nil {
 		return result.Round{}, fmt.Errorf("%s: %w", r.name, err)
 	}
-	if s.Inserts {
-		r.rows += n
+	for _, work := range works {
+		if w, ok := work.(todo.Inserter); ok {
+			r.rows += w.Inserted()
+		}
 	}
 	if err := load.Close(r.conns, works); err != nil {
 		return result.Round{}, fmt.Errorf("%s: %w", r.name, err)

@@ -20,15 +20,20 @@ type Data struct {
 // Scenario is one kind of request.
 type Scenario struct {
 	Name string
-	// Goal is the most processor time that CapeBase may use, as a multiple of the hand-written server's.
+	// Goal is the most processor time that CapeBase may use, as a multiple of the hand-written server's; 0: there is none.
 	Goal float64
 	// Usual is the multiple that it uses at present: bench-check fails where that grows by a tenth. Lower it with each
 	// improvement to what bench-check prints, or a later loss as great goes unnoticed. 0: it is not checked.
 	Usual float64
-	// Inserts tells whether each request makes a row.
-	Inserts bool
 	// Work makes the work of one connection of several. Equal seeds give equal requests.
 	Work func(d *Data, connection, connections int, seed uint64) load.Work
+}
+
+// Inserter is work that makes rows.
+type Inserter interface {
+	load.Work
+	// Inserted is how many rows it has made.
+	Inserted() int
 }
 
 // listed is the number of rows that a list asks for.
@@ -43,11 +48,14 @@ func Scenarios() []Scenario {
 		{Name: "list-20", Goal: 0.9, Usual: 0.63, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
 			return &list{base: newBase(d, connection, connections, seed)}
 		}},
-		{Name: "create", Goal: 1.6, Usual: 1.38, Inserts: true, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
+		{Name: "create", Goal: 1.6, Usual: 1.38, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
 			return &create{base: newBase(d, connection, connections, seed)}
 		}},
 		{Name: "update", Goal: 1.9, Usual: 1.38, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
 			return &update{base: newBase(d, connection, connections, seed)}
+		}},
+		{Name: "mixed", Work: func(d *Data, connection, connections int, seed uint64) load.Work {
+			return newMixed(newBase(d, connection, connections, seed))
 		}},
 	}
 }
@@ -115,6 +123,7 @@ func (w *list) Check(r load.Response) error {
 type create struct {
 	base
 	text string
+	made int
 }
 
 func (w *create) Next(b []byte) []byte {
@@ -123,8 +132,11 @@ func (w *create) Next(b []byte) []byte {
 }
 
 func (w *create) Check(r load.Response) error {
+	w.made++
 	return isRow(w.data.API, r, w.data.API.Statuses().Created, nil, w.text)
 }
+
+func (w *create) Inserted() int { return w.made }
 
 type update struct {
 	base
