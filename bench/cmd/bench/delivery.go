@@ -39,24 +39,24 @@ func (b *bed) deliver(ctx context.Context, p place) (f result.Figures, err error
 		return f, err
 	}
 	n := max(shortest, int(rate*b.round.Seconds())*b.rounds)
-	var round result.Round
-	used, err := l.cost(func() error {
-		round, err = l.steadily(ctx, n, time.Second/rate)
+	var latencies []time.Duration
+	round, err := l.spend(n, func() (err error) {
+		latencies, err = l.steadily(ctx, n, time.Second/rate)
 		return err
 	})
 	if err != nil {
 		return f, fmt.Errorf("%s with %d subscribers: %w", p.name, p.subscribers, err)
 	}
-	round.Cost = used / float64(n)
+	round.Latencies = latencies
 	f = result.Sum("fanout-delivery", p.name, []result.Round{round}, nil)
 	f.Subscribers, f.Unit, f.GoalP99 = p.subscribers, result.CPUPerWrite, float64(goalP99/time.Microsecond)
 	f.Delivered, f.Expected, err = l.check()
 	return f, errors.Join(err, l.count(ctx))
 }
 
-// steadily writes n times, one write each interval. All writes of a user go over one connection, so that they are in
+// steadily writes n times, one write each interval, and returns how long each delivery took. All writes of a user go over one connection, so that they are in
 // order.
-func (l *lane) steadily(ctx context.Context, n int, interval time.Duration) (result.Round, error) {
+func (l *lane) steadily(ctx context.Context, n int, interval time.Duration) (latencies []time.Duration, err error) {
 	l.group.Receipts()
 	users, conns, first := len(l.written), min(len(l.conns), len(l.written)), l.number
 	answered := make([]time.Time, n)
@@ -80,18 +80,17 @@ func (l *lane) steadily(ctx context.Context, n int, interval time.Duration) (res
 	}
 	writers.Wait()
 	if err := errors.Join(errs...); err != nil {
-		return result.Round{}, err
+		return nil, err
 	}
 	for i := range n {
 		l.expect((first + i) % users)
 	}
 	l.number += n
 	if err := l.group.Wait(ctx, l.awaited); err != nil {
-		return result.Round{}, err
+		return nil, err
 	}
-	round := result.Round{Requests: n, Seconds: time.Since(start).Seconds()}
 	for _, r := range l.group.Receipts() {
-		round.Latencies = append(round.Latencies, max(0, r.At.Sub(answered[r.Number-first])))
+		latencies = append(latencies, max(0, r.At.Sub(answered[r.Number-first])))
 	}
-	return round, nil
+	return latencies, nil
 }

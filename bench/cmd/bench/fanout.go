@@ -249,8 +249,11 @@ func (l *lane) run(ctx context.Context, w work, n int) (result.Round, error) {
 	l.group.Receipts()
 	answered := make([]time.Time, n)
 	first := l.number
-	start := time.Now()
-	used, err := l.cost(func() error {
+	counted := n
+	if w.unit == result.CPUPerDelivery {
+		counted *= l.subscribers
+	}
+	round, err := l.spend(counted, func() error {
 		for i := range n {
 			user := l.number % len(l.written)
 			if err := w.write(l, user); err != nil {
@@ -268,15 +271,9 @@ func (l *lane) run(ctx context.Context, w work, n int) (result.Round, error) {
 	if err != nil {
 		return result.Round{}, fmt.Errorf("%s with %d subscribers: %w", l.place.name, l.subscribers, err)
 	}
-	took := time.Since(start)
-	round := result.Round{Requests: n, Seconds: took.Seconds()}
 	for _, r := range l.group.Receipts() {
 		round.Latencies = append(round.Latencies, max(0, r.At.Sub(answered[r.Number-first])))
 	}
-	if w.unit == result.CPUPerDelivery {
-		round.Requests *= l.subscribers
-	}
-	round.Cost = used / float64(round.Requests)
 	return round, nil
 }
 

@@ -33,7 +33,8 @@ func TestRun(t *testing.T) {
 		t.Fatalf("want 5 scenarios on 2 servers, got %d figures", len(report.Figures))
 	}
 	for i, f := range report.Figures {
-		if f.Cost <= 0 || f.Rate <= 0 || f.P50 <= 0 || f.P99 < f.P50 || len(f.Rounds) != 2 {
+		if f.Cost <= 0 || f.Rate <= 0 || f.P50 <= 0 || f.P99 < f.P50 || len(f.Rounds) != 2 ||
+			f.Allocations < 1 || f.AllocatedBytes < f.Allocations || f.PeakBytes < 1<<20 {
 			t.Errorf("%s on %s: got %+v", f.Scenario, f.Server, f)
 		}
 		if compared := i%2 == 1; (f.Ratio != nil) != compared || (f.Goal > 0) != (compared && f.Scenario != "mixed") {

@@ -181,7 +181,7 @@ func (r *running) run(ctx context.Context, s todo.Scenario, n int, seed uint64) 
 		works[i] = s.Work(r.data, i, len(works), seed)
 	}
 	var sample load.Sample
-	used, err := r.cost(func() (err error) {
+	round, err := r.spend(n, func() (err error) {
 		sample, err = load.Run(ctx, r.conns, works, n)
 		return err
 	})
@@ -196,20 +196,40 @@ func (r *running) run(ctx context.Context, s todo.Scenario, n int, seed uint64) 
 	if err := load.Close(r.conns, works); err != nil {
 		return result.Round{}, fmt.Errorf("%s: %w", r.name, err)
 	}
-	return result.Round{
-		Requests: n, Seconds: sample.Took.Seconds(), Cost: used / float64(n), Latencies: sample.Latencies,
-	}, nil
+	round.Seconds, round.Latencies = sample.Took.Seconds(), sample.Latencies
+	return round, nil
 }
 
-// cost is the processor time in microseconds that the server uses while fn runs.
-func (r *running) cost(fn func() error) (float64, error) {
-	before, err := r.process.CPU()
+// spend measures what the server needs for n of what is counted, while fn runs.
+func (r *running) spend(n int, fn func() error) (round result.Round, err error) {
+	if err := r.process.ResetPeak(); err != nil {
+		return round, err
+	}
+	allocations, err := r.process.Allocations()
 	if err != nil {
-		return 0, err
+		return round, err
 	}
+	used, err := r.process.CPU()
+	if err != nil {
+		return round, err
+	}
+	start := time.Now()
 	if err := fn(); err != nil {
-		return 0, err
+		return round, err
 	}
-	after, err := r.process.CPU()
-	return float64(after-before) / float64(time.Microsecond), err
+	round.Seconds = time.Since(start).Seconds()
+	usedThen, err := r.process.CPU()
+	if err != nil {
+		return round, err
+	}
+	allocationsThen, err := r.process.Allocations()
+	if err != nil {
+		return round, err
+	}
+	round.Requests = n
+	round.Cost = float64(usedThen-used) / float64(time.Microsecond) / float64(n)
+	round.Allocations = float64(allocationsThen.Objects-allocations.Objects) / float64(n)
+	round.AllocatedBytes = float64(allocationsThen.Bytes-allocations.Bytes) / float64(n)
+	round.PeakBytes, err = r.process.Peak()
+	return round, err
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"runtime/pprof"
 	"time"
 )
@@ -34,13 +35,21 @@ type Config struct {
 // Opener makes a server's handler and what closes it.
 type Opener func(ctx context.Context, c Config) (http.Handler, func() error, error)
 
-// AskMemory is a line of standard input that a server answers with a Memory in one line of JSON.
-const AskMemory = "memory"
+// Lines of standard input that a server answers with one line of JSON.
+const (
+	AskMemory      = "memory"      // a Memory
+	AskAllocations = "allocations" // an Allocations
+)
 
 // Memory is what a server holds once all garbage is collected.
 type Memory struct {
 	InUse      uint64 // bytes of heap and stacks
 	Goroutines int
+}
+
+// Allocations are those on the heap since the server started.
+type Allocations struct {
+	Objects, Bytes uint64
 }
 
 // Main runs a server on a free port of 127.0.0.1 until its standard input ends, so that none outlives the load driver.
@@ -123,10 +132,16 @@ func serve(c Config, open Opener) (err error) {
 func obey(in io.Reader, out io.Writer) error {
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
-		if lines.Text() != AskMemory {
-			return fmt.Errorf("unexpected line %q", lines.Text())
+		var err error
+		switch lines.Text() {
+		case AskMemory:
+			err = json.NewEncoder(out).Encode(memory())
+		case AskAllocations:
+			err = json.NewEncoder(out).Encode(allocations())
+		default:
+			err = fmt.Errorf("unexpected line %q", lines.Text())
 		}
-		if err := json.NewEncoder(out).Encode(memory()); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -142,4 +157,12 @@ func memory() Memory {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	return Memory{InUse: stats.HeapInuse + stats.StackInuse, Goroutines: runtime.NumGoroutine()}
+}
+
+func allocations() Allocations {
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/allocs:objects"}, {Name: "/gc/heap/tiny/allocs:objects"}, {Name: "/gc/heap/allocs:bytes"},
+	}
+	metrics.Read(samples)
+	return Allocations{Objects: samples[0].Value.Uint64() + samples[1].Value.Uint64(), Bytes: samples[2].Value.Uint64()}
 }

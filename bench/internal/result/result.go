@@ -18,6 +18,11 @@ type Round struct {
 	// Cost is what the scenario counts, mostly the server's processor time in microseconds. A database server's is not
 	// in it.
 	Cost float64 `json:"cost"`
+	// Allocations and AllocatedBytes are those on the server's heap for each request, or what else is counted.
+	Allocations    float64 `json:"allocations,omitempty"`
+	AllocatedBytes float64 `json:"allocated_bytes,omitempty"`
+	// PeakBytes is the most memory that the server had resident.
+	PeakBytes int64 `json:"peak_bytes,omitempty"`
 	// Latencies are those of the round's requests.
 	Latencies []time.Duration `json:"-"`
 }
@@ -33,6 +38,10 @@ type Figures struct {
 	P50         float64 `json:"p50_us"`              // of all requests, or of all deliveries
 	P95         float64 `json:"p95_us"`
 	P99         float64 `json:"p99_us"`
+	// What the server allocates for each request, median of the rounds, and the most memory that it had in any.
+	Allocations    float64 `json:"allocations,omitempty"`
+	AllocatedBytes float64 `json:"allocated_bytes,omitempty"`
+	PeakBytes      int64   `json:"peak_bytes,omitempty"`
 	// Ratio compares Cost with that of the first, round by round; nil for the first.
 	Ratio   *Ratio  `json:"ratio,omitempty"`
 	Goal    float64 `json:"goal,omitempty"`        // the highest ratio
@@ -74,10 +83,14 @@ type Report struct {
 // Sum sums up rounds. First are those of the server that others are compared with, or nil.
 func Sum(scenario, server string, rounds, first []Round) Figures {
 	var latencies []time.Duration
-	var cost, rate []float64
+	var cost, rate, allocations, allocated []float64
+	var peak int64
 	for _, round := range rounds {
 		latencies = append(latencies, round.Latencies...)
 		cost = append(cost, round.Cost)
+		allocations = append(allocations, round.Allocations)
+		allocated = append(allocated, round.AllocatedBytes)
+		peak = max(peak, round.PeakBytes)
 		if round.Seconds > 0 {
 			rate = append(rate, float64(round.Requests)/round.Seconds)
 		}
@@ -89,6 +102,8 @@ func Sum(scenario, server string, rounds, first []Round) Figures {
 		P50: microseconds(Quantile(latencies, 0.50)),
 		P95: microseconds(Quantile(latencies, 0.95)),
 		P99: microseconds(Quantile(latencies, 0.99)),
+
+		Allocations: Median(allocations), AllocatedBytes: Median(allocated), PeakBytes: peak,
 	}
 	if len(first) > 0 {
 		ratio := Compare(rounds, first)
@@ -130,6 +145,8 @@ func Quantile[T float64 | time.Duration](sorted []T, share float64) T {
 
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
+const mebi = 1 << 20
+
 // cells are a line of the table.
 func (f *Figures) cells() []string {
 	ratio, quartiles, goal, delivered := "1", "", "", ""
@@ -149,6 +166,7 @@ func (f *Figures) cells() []string {
 	return []string{
 		f.Scenario, whole(float64(f.Subscribers)), f.Server, fmt.Sprintf("%.1f", f.Cost), f.Unit, ratio, quartiles, goal, delivered,
 		whole(f.Rate), whole(f.P50), whole(f.P95), whole(f.P99),
+		whole(f.Allocations), whole(f.AllocatedBytes), whole(float64(f.PeakBytes) / mebi),
 	}
 }
 
@@ -166,7 +184,8 @@ func (r *Report) WriteTable(w io.Writer) error {
 	line := func(cells ...string) {
 		_, _ = fmt.Fprintln(table, strings.Join(cells, "\t")+"\t") // its errors come with Flush
 	}
-	line("scenario", "subscribers", "server", "cost", "of", "ratio", "quartiles", "goal", "delivered", "a second", "p50 µs", "p95 µs", "p99 µs")
+	line("scenario", "subscribers", "server", "cost", "of", "ratio", "quartiles", "goal", "delivered", "a second",
+		"p50 µs", "p95 µs", "p99 µs", "allocations", "bytes", "peak MiB")
 	for i := range r.Figures {
 		line(r.Figures[i].cells()...)
 	}
@@ -175,7 +194,8 @@ func (r *Report) WriteTable(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, "\n%s, %d CPUs shared with the load driver, %s, %s; %d users × %d rows; %d connections, closed loop.\n"+
 		"Ratio: cost against that of the first line of the scenario, median of paired rounds. A database server's own time is\n"+
-		"not counted. With subscribers, latencies are from the answer to a write until a subscriber has its change.\n",
+		"not counted. With subscribers, latencies are from the answer to a write until a subscriber has its change.\n"+
+		"Allocations and their bytes are of one request, or what else the cost is of; the peak is of resident memory.\n",
 		r.System, r.CPUs, r.Go, r.Database, r.Users, r.Rows, r.Connections)
 	return err
 }

@@ -62,7 +62,8 @@ func TestMedianHasAsManyAboveAsBelow(t *testing.T) {
 func rounds(cpu ...float64) []result.Round {
 	all := make([]result.Round, len(cpu))
 	for i, used := range cpu {
-		all[i] = result.Round{Requests: 1000, Seconds: 0.5, Cost: used, Latencies: []time.Duration{time.Millisecond}}
+		all[i] = result.Round{Requests: 1000, Seconds: 0.5, Cost: used, Latencies: []time.Duration{time.Millisecond},
+			Allocations: used, AllocatedBytes: 10 * used, PeakBytes: int64(used) << 20}
 	}
 	return all
 }
@@ -83,7 +84,8 @@ func report() *result.Report {
 
 func TestSumComparesPairs(t *testing.T) {
 	figures := report().Figures
-	if slow := figures[0]; slow.Cost != 50 || slow.Rate != 2000 || slow.P99 != 1000 || slow.Ratio != nil {
+	if slow := figures[0]; slow.Cost != 50 || slow.Rate != 2000 || slow.P99 != 1000 || slow.Ratio != nil ||
+		slow.Allocations != 50 || slow.AllocatedBytes != 500 || slow.PeakBytes != 80<<20 {
 		t.Errorf("got %+v", slow)
 	}
 	// 20/40, 20/80, 30/50: the median of the ratios, which the ratio of the medians (0.4) is not.
@@ -99,15 +101,16 @@ func TestWriteTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `
-  scenario  subscribers  server  cost               of  ratio  quartiles         goal  delivered  a second  p50 µs  p95 µs  p99 µs
-  read-one            -    slow  50.0   CPU µs/request      1                                         2000    1000    1000    1000
-  read-one            -    fast  20.0   CPU µs/request   0.50  0.25–0.60        ≤ 1.1                 2000    1000    1000    1000
-   fan-out          100    slow  40.0  CPU µs/delivery      1             p99 ≤ 10000     7 of 7      2000    1000    1000    1000
-      idle         5000    slow  12.0   KiB/connection      1                                            -       -       -       -
+  scenario  subscribers  server  cost               of  ratio  quartiles         goal  delivered  a second  p50 µs  p95 µs  p99 µs  allocations  bytes  peak MiB
+  read-one            -    slow  50.0   CPU µs/request      1                                         2000    1000    1000    1000           50    500        80
+  read-one            -    fast  20.0   CPU µs/request   0.50  0.25–0.60        ≤ 1.1                 2000    1000    1000    1000           20    200        30
+   fan-out          100    slow  40.0  CPU µs/delivery      1             p99 ≤ 10000     7 of 7      2000    1000    1000    1000           40    400        40
+      idle         5000    slow  12.0   KiB/connection      1                                            -       -       -       -            -      -         -
 
 linux/amd64, 2 CPUs shared with the load driver, go1, sqlite; 3 users × 4 rows; 5 connections, closed loop.
 Ratio: cost against that of the first line of the scenario, median of paired rounds. A database server's own time is
 not counted. With subscribers, latencies are from the answer to a write until a subscriber has its change.
+Allocations and their bytes are of one request, or what else the cost is of; the peak is of resident memory.
 `
 	if got := "\n" + out.String(); got != want {
 		t.Errorf("want %s\ngot %s", want, got)

@@ -87,18 +87,36 @@ func (p *Process) line() (string, error) {
 
 // Memory makes the process collect its garbage, and tells what remains.
 func (p *Process) Memory() (m child.Memory, err error) {
-	if _, err := io.WriteString(p.stdin, child.AskMemory+"\n"); err != nil {
-		return m, err
+	err = p.ask(child.AskMemory, &m)
+	return m, err
+}
+
+// Allocations tells what the process has allocated so far.
+func (p *Process) Allocations() (a child.Allocations, err error) {
+	err = p.ask(child.AskAllocations, &a)
+	return a, err
+}
+
+// ask asks the process for an answer in JSON.
+func (p *Process) ask(question string, answer any) error {
+	if _, err := io.WriteString(p.stdin, question+"\n"); err != nil {
+		return err
 	}
 	text, err := p.line()
 	if err != nil {
-		return m, err
+		return err
 	}
-	return m, json.Unmarshal([]byte(text), &m)
+	return json.Unmarshal([]byte(text), answer)
 }
 
 // CPU is the processor time that the process has used so far, in user and kernel mode.
 func (p *Process) CPU() (time.Duration, error) { return cpu(p.command.Process.Pid) }
+
+// ResetPeak makes Peak begin anew with what the process holds now.
+func (p *Process) ResetPeak() error { return resetPeak(p.command.Process.Pid) }
+
+// Peak is the most memory that the process has held since ResetPeak, in bytes.
+func (p *Process) Peak() (int64, error) { return peak(p.command.Process.Pid) }
 
 // Stop ends the process and waits for it.
 func (p *Process) Stop() error {

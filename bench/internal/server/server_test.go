@@ -78,8 +78,20 @@ func TestProcess(t *testing.T) {
 			t.Errorf("got %+v, %v", m, err)
 		}
 	}
+	if a, err := p.Allocations(); err != nil || a.Objects < 100 || a.Bytes < 10_000 {
+		t.Errorf("got %+v, %v", a, err)
+	}
+	if err := p.ResetPeak(); err != nil {
+		t.Error(err)
+	}
+	if peak, err := p.Peak(); err != nil || peak < 1<<20 || peak > 1<<30 {
+		t.Errorf("got a peak of %d bytes, %v", peak, err)
+	}
 	if err := p.Stop(); err != nil {
 		t.Error(err)
+	}
+	if _, err := p.Peak(); err == nil {
+		t.Error("want an error once the process is gone")
 	}
 	if info, err := os.Stat(profile); err != nil || info.Size() == 0 {
 		t.Errorf("want a profile, got %v", err)
