@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help check test lint fuzz bench bench-check bench-observe bench-pocketbase bench-guard soak kill audit-export
+.PHONY: help check test lint fuzz bench bench-check bench-observe bench-pocketbase bench-growth bench-guard soak kill audit-export
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ bench-observe: ## what metrics and a log line cost a request
 
 bench-pocketbase: ## the same beside PocketBase
 	scripts/bench -servers hand-written,capebase,pocketbase -only read-one,list-20,create,update,fanout-pocketbase
+
+bench-growth: ## how costs grow with rows, subscribers, rules, journal and resources; writes docs/growth.md, in some 20 minutes
+	scripts/bench-growth
 
 bench-guard: ## what the guard of sessions costs a query by key
 	scripts/bench-guard

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/capebase/capebase"
-	"github.com/capebase/capebase/auth"
+	"github.com/capebase/capebase/bench/internal/bearer"
 	"github.com/capebase/capebase/bench/internal/child"
 	"github.com/capebase/capebase/bench/internal/users"
 	"github.com/capebase/capebase/mysql"
@@ -55,7 +55,7 @@ func open(ctx context.Context, c child.Config) (http.Handler, func() error, erro
 	if c.Log != "" {
 		cape.Metrics()
 	}
-	cape.UseAuth(bearer(users.ByToken(c.Users)))
+	cape.UseAuth(bearer.Users(users.ByToken(c.Users)))
 	todos := capebase.Publish[Todo](cape)
 	todos.Allow(policy.All, policy.Owner(&todos.Fields.UserID))
 	if c.Public {
@@ -78,21 +78,5 @@ func databaseOf(address string) (capebase.Database, error) {
 		return mysql.URL(address), nil
 	default:
 		return nil, errors.New("want sqlite:PATH, postgres://… or mysql://…")
-	}
-}
-
-// bearer looks tokens up as the hand-written server does: auth.Tokens compares with each token that it has, to take the
-// same time for all, which would measure the number of users.
-func bearer(ids map[string]string) auth.Func {
-	return func(r *http.Request) (auth.Identity, error) {
-		token, ok := auth.Bearer(r)
-		if !ok {
-			return auth.Identity{}, nil
-		}
-		id, known := ids[token]
-		if !known {
-			return auth.Identity{}, auth.ErrUnauthenticated
-		}
-		return auth.Identity{ID: id}, nil
 	}
 }

@@ -104,3 +104,21 @@ func TestGroupRefuses(t *testing.T) {
 		})
 	}
 }
+
+func TestFollow(t *testing.T) {
+	address := serve(t, 200, change(1)+heartbeat+strings.Replace(change(2), "id: 7", "id: 9", 1))
+	request := todo.REST{}.Subscribe(nil, "token")
+	for changes, want := range map[int]string{0: "1", 1: "7", 2: "9"} {
+		if cursor, got, err := listen.Follow(t.Context(), address, request, changes); err != nil || cursor != want || got != changes {
+			t.Errorf("want %d changes up to %s, got %d up to %q, %v", changes, want, got, cursor, err)
+		}
+	}
+	for want, address := range map[string]string{
+		"reset": serve(t, 200, "event: reset\nid: 2\ndata: {}\n\n"),
+		"403":   serve(t, 403, ""),
+	} {
+		if _, _, err := listen.Follow(t.Context(), address, request, 1); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}

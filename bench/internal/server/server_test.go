@@ -153,3 +153,9 @@ func TestFreshRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestOpenFiles(t *testing.T) {
+	if n, err := server.OpenFiles(); err != nil || n < 100 {
+		t.Errorf("got %d, %v", n, err)
+	}
+}
