@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/capebase/capebase"
+	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/bench/internal/bearer"
 	"github.com/capebase/capebase/bench/internal/child"
 	"github.com/capebase/capebase/bench/internal/users"
@@ -55,11 +56,18 @@ func open(ctx context.Context, c child.Config) (http.Handler, func() error, erro
 	if c.Log != "" {
 		cape.Metrics()
 	}
-	cape.UseAuth(bearer.Users(users.ByToken(c.Users)))
+	authenticate := bearer.Users(users.ByToken(c.Users))
+	if c.Followed > 0 {
+		authenticate = following(authenticate, c.Followed)
+	}
+	cape.UseAuth(authenticate)
 	todos := capebase.Publish[Todo](cape)
 	todos.Allow(policy.All, policy.Owner(&todos.Fields.UserID))
 	if c.Public {
 		todos.Allow(policy.Read, policy.Anyone())
+	}
+	if c.Followed > 0 {
+		todos.Allow(policy.Read, policy.Claim(&todos.Fields.UserID, follows))
 	}
 	if err := cape.Start(ctx); err != nil {
 		return nil, nil, errors.Join(err, closeAll())
@@ -78,5 +86,24 @@ func databaseOf(address string) (capebase.Database, error) {
 		return mysql.URL(address), nil
 	default:
 		return nil, errors.New("want sqlite:PATH, postgres://… or mysql://…")
+	}
+}
+
+// follows is the claim that lists the users whose rows its caller may read.
+const follows = "follows"
+
+// following gives each caller the claim, with the first users in it.
+func following(authenticate auth.Func, followed int) auth.Func {
+	var list []any
+	for _, user := range users.Make(followed) {
+		list = append(list, user.ID)
+	}
+	claims := map[string]any{follows: list}
+	return func(r *http.Request) (auth.Identity, error) {
+		identity, err := authenticate(r)
+		if identity.ID != "" {
+			identity.Claims = claims
+		}
+		return identity, err
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/capebase/capebase/bench/internal/load"
 	"github.com/capebase/capebase/bench/internal/result"
 )
 
@@ -41,7 +42,7 @@ func (b *bed) deliver(ctx context.Context, p place) (f result.Figures, err error
 	n := max(shortest, int(rate*b.round.Seconds())*b.rounds)
 	var latencies []time.Duration
 	round, err := l.spend(n, func() (err error) {
-		latencies, err = l.steadily(ctx, n, time.Second/rate)
+		latencies, err = l.steadily(ctx, n, time.Second/rate, l.data.Update)
 		return err
 	})
 	if err != nil {
@@ -56,7 +57,9 @@ func (b *bed) deliver(ctx context.Context, p place) (f result.Figures, err error
 
 // steadily writes n times, one write each interval, and returns how long each delivery took. All writes of a user go over one connection, so that they are in
 // order.
-func (l *lane) steadily(ctx context.Context, n int, interval time.Duration) (latencies []time.Duration, err error) {
+func (l *lane) steadily(
+	ctx context.Context, n int, interval time.Duration, write func(conn *load.Conn, user, number int) error,
+) (latencies []time.Duration, err error) {
 	l.group.Receipts()
 	users, conns, first := len(l.written), min(len(l.conns), len(l.written)), l.number
 	answered := make([]time.Time, n)
@@ -71,7 +74,7 @@ func (l *lane) steadily(ctx context.Context, n int, interval time.Duration) (lat
 					continue
 				}
 				time.Sleep(time.Until(start.Add(time.Duration(i) * interval)))
-				if errs[c] = l.data.Update(l.conns[c], user, first+i); errs[c] != nil {
+				if errs[c] = write(l.conns[c], user, first+i); errs[c] != nil {
 					return
 				}
 				answered[i] = time.Now()

@@ -31,6 +31,7 @@ func fanouts() []fanout {
 		{"fanout-broadcast", measureBroadcast},
 		{"fanout-idle", measureIdle},
 		{"fanout-delivery", measureDelivery},
+		{"fanout-permitted", measurePermitted},
 		{"fanout-pocketbase", measurePocketBase},
 	}
 }
@@ -79,9 +80,13 @@ func measurePocketBase(ctx context.Context, b *bed) (all []result.Figures, err e
 		for _, c := range chosen {
 			places = append(places, place{contestant: c, subscribers: n})
 		}
+		least := 0.0
+		if n >= 5000 {
+			least = 150
+		}
 		figures, err := b.compareLanes(ctx, places, []work{
-			{name: "fanout-create", unit: result.CPUPerWrite, write: create},
-			{name: "fanout-update", unit: result.CPUPerWrite, write: update},
+			{name: "fanout-create", unit: result.CPUPerWrite, least: least, write: create},
+			{name: "fanout-update", unit: result.CPUPerWrite, least: least, write: update},
 		})
 		if err != nil {
 			return nil, err
@@ -106,13 +111,17 @@ func (b *bed) named(names ...string) []contestant {
 type place struct {
 	contestant
 	subscribers int
-	public      bool
+	public      bool // everybody sees each change,
+	followed    int  // or each subscriber is another user, and may read the rows of so many of them
 }
+
+func (p place) toAll() bool { return p.public || p.followed > 0 }
 
 // work is what is measured in lanes.
 type work struct {
 	name, unit string
-	goal       float64 // the highest ratio to the first lane
+	goal       float64 // the highest ratio to the first lane,
+	least      float64 // or the lowest
 	write      func(l *lane, user int) error
 }
 
@@ -136,20 +145,24 @@ type lane struct {
 	place
 	group   *listen.Group
 	number  int   // of the next write
-	written []int // writes of each user's rows
+	written []int // writes of the rows of each user who writes
 	awaited int   // changes that all subscribers together must have got
 }
 
 // open starts a server and subscribes to it. All tables are of the same size.
 func (b *bed) open(ctx context.Context, p place) (l *lane, err error) {
 	const rows = 1000
-	users := p.subscribers / reach
-	s := size{users: users, rows: max(1, rows/users), public: p.public}
-	l = &lane{place: p, written: make([]int, users)}
+	users, writing := p.subscribers/reach, p.subscribers/reach
+	if p.followed > 0 {
+		users, writing = p.subscribers, p.followed
+	}
+	s := size{users: users, rows: max(1, rows/users), public: p.public, followed: p.followed}
+	l = &lane{place: p, written: make([]int, writing)}
 	if l.running, err = b.start(ctx, p.contestant, s); err != nil {
 		return nil, err
 	}
-	if l.group, err = listen.Open(ctx, l.process.Address, p.api, l.data.Users, p.subscribers, p.public); err != nil {
+	who := listen.Audience{Public: p.toAll(), Writers: p.followed}
+	if l.group, err = listen.Open(ctx, l.process.Address, p.api, l.data.Users, p.subscribers, who); err != nil {
 		return nil, errors.Join(err, l.stop())
 	}
 	return l, nil
@@ -190,7 +203,10 @@ func (b *bed) compareLanes(ctx context.Context, places []place, works []work) (a
 func (b *bed) compareWork(ctx context.Context, lanes []*lane, w work) ([]result.Figures, error) {
 	n := 0
 	for i, l := range lanes {
-		const first = 20 // writes, to warm up and to learn how fast the lane is
+		const (
+			first  = 20 // writes, to warm up and to learn how fast the lane is
+			fewest = 5
+		)
 		guess, err := l.run(ctx, w, first)
 		if err != nil {
 			return nil, err
@@ -198,7 +214,7 @@ func (b *bed) compareWork(ctx context.Context, lanes []*lane, w work) ([]result.
 		if l.public {
 			guess.Requests /= l.subscribers
 		}
-		if writes := perRound(guess, b.round); i == 0 || writes < n {
+		if writes := max(fewest, perRound(guess, b.round)); i == 0 || writes < n {
 			n = writes
 		}
 	}
@@ -218,7 +234,7 @@ func (b *bed) compareWork(ctx context.Context, lanes []*lane, w work) ([]result.
 		f := result.Sum(w.name, l.place.name, rounds[i], first)
 		f.Subscribers, f.Unit = l.subscribers, w.unit
 		if i > 0 {
-			f.Goal = w.goal
+			f.Goal, f.Least = w.goal, w.least
 		}
 		if f.Delivered, f.Expected, err = l.check(); err != nil {
 			return nil, err
@@ -280,7 +296,7 @@ func (l *lane) run(ctx context.Context, w work, n int) (result.Round, error) {
 // expect notes a write of a row of the user.
 func (l *lane) expect(user int) {
 	l.written[user]++
-	if l.public {
+	if l.toAll() {
 		l.awaited += l.subscribers
 	} else {
 		l.awaited += reach
@@ -290,7 +306,7 @@ func (l *lane) expect(user int) {
 // check wants every subscriber to have got all that it must.
 func (l *lane) check() (delivered, expected int, err error) {
 	delivered, expected, err = l.group.Check(func(user int) int {
-		if l.public {
+		if l.toAll() {
 			return l.number
 		}
 		return l.written[user]

@@ -53,7 +53,7 @@ func (r *running) idle(ctx context.Context, n int) (round result.Round, err erro
 	if err != nil {
 		return round, err
 	}
-	group, err := listen.Open(ctx, r.process.Address, r.api, r.data.Users, n, false)
+	group, err := listen.Open(ctx, r.process.Address, r.api, r.data.Users, n, listen.Audience{})
 	if err != nil {
 		return round, fmt.Errorf("%s: %w", r.name, err)
 	}

@@ -136,7 +136,7 @@ func TestFanout(t *testing.T) {
 			t.Errorf("want all delivered: %s", line)
 		}
 	}
-	if want := 2*3 + 2*2 + 2 + 1; lines != want {
+	if want := 2*3 + 2*2 + 2 + 1 + 4; lines != want {
 		t.Errorf("want %d lines, got %d:\n%s", want, lines, out.String())
 	}
 }

@@ -34,7 +34,7 @@ func (s *site) gather(ctx context.Context, n int) (*audience, error) {
 		a.data.IDs[user] = [][]byte{strconv.AppendInt(nil, int64(user+1), 10)}
 	}
 	var err error
-	a.group, err = listen.Open(ctx, s.process.Address, s.api, a.data.Users, listeners*a.reach, false)
+	a.group, err = listen.Open(ctx, s.process.Address, s.api, a.data.Users, listeners*a.reach, listen.Audience{})
 	return a, err
 }
 

@@ -89,7 +89,7 @@ func (b *bed) memoryEach(ctx context.Context, path string, n int) (p curve.Point
 	if err != nil {
 		return p, err
 	}
-	group, err := listen.Open(ctx, s.process.Address, s.api, s.users, n, false)
+	group, err := listen.Open(ctx, s.process.Address, s.api, s.users, n, listen.Audience{})
 	if err != nil {
 		return p, err
 	}

@@ -21,6 +21,7 @@ const patience = 20 * time.Second
 type Group struct {
 	subscribers []*subscriber
 	public      bool
+	writers     int
 
 	count   atomic.Int64 // of all changes that came
 	awaited atomic.Int64 // the count that Wait waits for
@@ -30,11 +31,18 @@ type Group struct {
 	loops   sync.WaitGroup
 }
 
-// Open subscribes n times, the users in turn. Public says that everybody gets all changes, and not only those of rows of
-// their own.
-func Open(ctx context.Context, address string, api todo.API, all []users.User, n int, public bool) (g *Group, err error) {
+// Audience says what subscribers have to get.
+type Audience struct {
+	// Public: everybody gets all changes, and not only those of rows of their own.
+	Public bool
+	// Writers is how many take turns with the numbers of changes. Those of one come in order, and all do where it is 0.
+	Writers int
+}
+
+// Open subscribes n times, the users in turn.
+func Open(ctx context.Context, address string, api todo.API, all []users.User, n int, who Audience) (g *Group, err error) {
 	g = &Group{
-		subscribers: make([]*subscriber, n), public: public,
+		subscribers: make([]*subscriber, n), public: who.Public, writers: max(1, who.Writers),
 		reached: make(chan struct{}, 1), failed: make(chan error, 1),
 	}
 	const dialers = 16

@@ -43,7 +43,7 @@ const heartbeat = "event: cursor\nid: 8\ndata: {}\n\n"
 // listenTo opens a group and waits for what it must get, a moment only.
 func listenTo(t *testing.T, address string, subscribers, changes int, public bool) (*listen.Group, error) {
 	t.Helper()
-	g, err := listen.Open(t.Context(), address, todo.REST{}, users.Make(min(subscribers, 2)), subscribers, public)
+	g, err := listen.Open(t.Context(), address, todo.REST{}, users.Make(min(subscribers, 2)), subscribers, listen.Audience{Public: public})
 	if err != nil {
 		return nil, err
 	}

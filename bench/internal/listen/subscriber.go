@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/capebase/capebase/bench/internal/load"
@@ -28,9 +29,9 @@ type subscriber struct {
 	name     []byte // the user's ID as it is in events
 	conn     net.Conn
 	lines    *bufio.Reader
-	last     int // number of the last change
-	count    int // of changes
-	bytes    int // of their events
+	last     []int // number of the last change of each writer
+	count    int   // of changes
+	bytes    int   // of their events
 	receipts []Receipt
 }
 
@@ -44,7 +45,7 @@ func (g *Group) dial(ctx context.Context, address string, api todo.API, number i
 	if err != nil {
 		return nil, err
 	}
-	s := &subscriber{group: g, user: number, name: []byte(`"` + user.ID + `"`), conn: conn, last: -1}
+	s := &subscriber{group: g, user: number, name: []byte(`"` + user.ID + `"`), conn: conn, last: slices.Repeat([]int{-1}, g.writers)}
 	first, err := s.open(api.Subscribe(nil, user.Token))
 	if joiner, ok := api.(todo.Joiner); ok && err == nil {
 		err = join(ctx, address, joiner.Join(nil, user.Token, first))
@@ -147,16 +148,16 @@ func (s *subscriber) event() error {
 func (s *subscriber) note(data []byte) (counts bool, err error) {
 	number, ok := todo.Number(data)
 	switch {
-	case !ok && s.last < 0:
+	case !ok && s.count == 0:
 		return false, nil
 	case !ok:
 		return false, fmt.Errorf("unexpected event %.500s", data)
-	case number <= s.last:
-		return false, fmt.Errorf("change %d came after %d", number, s.last)
+	case number <= s.last[number%len(s.last)]:
+		return false, fmt.Errorf("change %d came after %d", number, s.last[number%len(s.last)])
 	case !s.group.public && !bytes.Contains(data, s.name):
 		return false, fmt.Errorf("another user's change came: %.500s", data)
 	}
-	s.last = number
+	s.last[number%len(s.last)] = number
 	s.count++
 	s.receipts = append(s.receipts, Receipt{number, time.Now()})
 	return true, nil

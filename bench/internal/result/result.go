@@ -46,6 +46,9 @@ type Figures struct {
 	Ratio   *Ratio  `json:"ratio,omitempty"`
 	Goal    float64 `json:"goal,omitempty"`        // the highest ratio
 	GoalP99 float64 `json:"goal_p99_us,omitempty"` // the highest P99
+	// GoalRate is the lowest Rate, Least the lowest ratio.
+	GoalRate float64 `json:"goal_requests_per_second,omitempty"`
+	Least    float64 `json:"least,omitempty"`
 	// Delivered counts the changes that subscribers got, each in its place and once; Expected is how many they had to.
 	Delivered int     `json:"delivered,omitempty"`
 	Expected  int     `json:"expected,omitempty"`
@@ -159,6 +162,10 @@ func (f *Figures) cells() []string {
 		goal = fmt.Sprintf("≤ %.4g", f.Goal)
 	case f.GoalP99 > 0:
 		goal = fmt.Sprintf("p99 ≤ %.0f", f.GoalP99)
+	case f.GoalRate > 0:
+		goal = fmt.Sprintf("≥ %.0f a second", f.GoalRate)
+	case f.Least > 0:
+		goal = fmt.Sprintf("≥ %.4g", f.Least)
 	}
 	if f.Expected > 0 {
 		delivered = fmt.Sprintf("%d of %d", f.Delivered, f.Expected)

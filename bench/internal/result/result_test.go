@@ -76,9 +76,12 @@ func report() *result.Report {
 	live.Unit, live.Subscribers, live.GoalP99, live.Delivered, live.Expected = result.CPUPerDelivery, 100, 10_000, 7, 7
 	idle := result.Sum("idle", "slow", []result.Round{{Cost: 12}}, nil)
 	idle.Unit, idle.Subscribers = result.Memory, 5000
+	flood, other := live, live
+	flood.GoalP99, flood.GoalRate = 0, 50
+	other.GoalP99, other.Least = 0, 150
 	return &result.Report{
 		Go: "go1", System: "linux/amd64", CPUs: 2, Database: "sqlite", Users: 3, Rows: 4, Connections: 5,
-		Figures: []result.Figures{slow, fast, live, idle},
+		Figures: []result.Figures{slow, fast, live, idle, flood, other},
 	}
 }
 
@@ -101,11 +104,13 @@ func TestWriteTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `
-  scenario  subscribers  server  cost               of  ratio  quartiles         goal  delivered  a second  p50 µs  p95 µs  p99 µs  allocations  bytes  peak MiB
-  read-one            -    slow  50.0   CPU µs/request      1                                         2000    1000    1000    1000           50    500        80
-  read-one            -    fast  20.0   CPU µs/request   0.50  0.25–0.60        ≤ 1.1                 2000    1000    1000    1000           20    200        30
-   fan-out          100    slow  40.0  CPU µs/delivery      1             p99 ≤ 10000     7 of 7      2000    1000    1000    1000           40    400        40
-      idle         5000    slow  12.0   KiB/connection      1                                            -       -       -       -            -      -         -
+  scenario  subscribers  server  cost               of  ratio  quartiles           goal  delivered  a second  p50 µs  p95 µs  p99 µs  allocations  bytes  peak MiB
+  read-one            -    slow  50.0   CPU µs/request      1                                           2000    1000    1000    1000           50    500        80
+  read-one            -    fast  20.0   CPU µs/request   0.50  0.25–0.60          ≤ 1.1                 2000    1000    1000    1000           20    200        30
+   fan-out          100    slow  40.0  CPU µs/delivery      1               p99 ≤ 10000     7 of 7      2000    1000    1000    1000           40    400        40
+      idle         5000    slow  12.0   KiB/connection      1                                              -       -       -       -            -      -         -
+   fan-out          100    slow  40.0  CPU µs/delivery      1             ≥ 50 a second     7 of 7      2000    1000    1000    1000           40    400        40
+   fan-out          100    slow  40.0  CPU µs/delivery      1                     ≥ 150     7 of 7      2000    1000    1000    1000           40    400        40
 
 linux/amd64, 2 CPUs shared with the load driver, go1, sqlite; 3 users × 4 rows; 5 connections, closed loop.
 Ratio: cost against that of the first line of the scenario, median of paired rounds. A database server's own time is
@@ -126,7 +131,7 @@ func TestWriteJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(out.String()), &back); err != nil {
 		t.Fatal(err)
 	}
-	if len(back.Figures) != 4 || len(back.Figures[1].Rounds) != 3 || math.Abs(back.Figures[1].Ratio.Median-0.5) > 1e-9 {
+	if len(back.Figures) != 6 || len(back.Figures[1].Rounds) != 3 || math.Abs(back.Figures[1].Ratio.Median-0.5) > 1e-9 {
 		t.Errorf("got %s", out.String())
 	}
 }
