@@ -39,9 +39,13 @@ func (s *sqliteSource) plan(ctx context.Context, c *sqldriver.Conn) (*plan, erro
 		p.warnings = append(p.warnings, fmt.Sprintf("it has format %s, of another version than this one (format %d), and is left as it is", found, format))
 		return p, nil
 	}
+	all, err := readSQLiteCatalogue(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	for _, t := range s.tables {
 		journaled := slices.ContainsFunc(meta, func(row metaRow) bool { return row.key == metaTable+t.recordedName() })
-		if err := s.planTable(ctx, c, p, t, journaled); err != nil {
+		if err := s.planTable(ctx, c, all, p, t, journaled); err != nil {
 			return nil, fmt.Errorf("table %s: %w", t.model.Table.Name, err)
 		}
 		if !journaled {
@@ -49,6 +53,41 @@ func (s *sqliteSource) plan(ctx context.Context, c *sqldriver.Conn) (*plan, erro
 		}
 	}
 	return p, nil
+}
+
+// sqliteCatalogue is what the schema says of tables and of the journal's triggers. SQLite has no index on it, and reads much
+// where there are many tables: it is read once for all of them.
+type sqliteCatalogue struct {
+	tables   map[string]sqliteNamed   // by sqliteFold of their names
+	triggers map[string][]sqliteNamed // by that of their tables' names
+}
+
+// sqliteNamed is a part of the schema.
+type sqliteNamed struct{ name, statement string }
+
+func readSQLiteCatalogue(ctx context.Context, c *sqldriver.Conn) (*sqliteCatalogue, error) {
+	all := &sqliteCatalogue{tables: map[string]sqliteNamed{}, triggers: map[string][]sqliteNamed{}}
+	const query = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type = 'table' OR type = 'trigger' AND name GLOB 'cape_*'"
+	err := each(ctx, c, query, nil, func(row []driver.Value) error {
+		part, table := sqliteNamed{textOf(row[1]), textOf(row[3])}, sqliteFold(textOf(row[2]))
+		if textOf(row[0]) == "table" {
+			all.tables[table] = part
+		} else {
+			all.triggers[table] = append(all.triggers[table], part)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// sqliteFold makes names equal that are the same to SQLite, which ignores the case of ASCII's letters.
+func sqliteFold(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, name)
 }
 
 type metaRow struct{ key, value string }
@@ -75,23 +114,18 @@ func (s *sqliteSource) setMeta(key, value string) string {
 }
 
 // planTable compares the triggers of a table with what it needs.
-func (s *sqliteSource) planTable(ctx context.Context, c *sqldriver.Conn, p *plan, t *table, journaled bool) error {
-	wanted, err := s.describe(ctx, c, t)
+func (s *sqliteSource) planTable(ctx context.Context, c *sqldriver.Conn, all *sqliteCatalogue, p *plan, t *table, journaled bool) error {
+	wanted, err := s.describe(ctx, c, all, t)
 	if err != nil {
 		return err
 	}
 	var installed []signature
 	var names []string
-	query := "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE AND name GLOB 'cape_*'"
-	err = each(ctx, c, query, arguments(wanted.name), func(row []driver.Value) error {
-		if sig, ok := parseSignature(textOf(row[1])); ok {
+	for _, trigger := range all.triggers[sqliteFold(wanted.name)] {
+		if sig, ok := parseSignature(trigger.statement); ok {
 			installed = append(installed, sig)
 		}
-		names = append(names, textOf(row[0]))
-		return nil
-	})
-	if err != nil {
-		return err
+		names = append(names, trigger.name)
 	}
 	if slices.ContainsFunc(installed, func(sig signature) bool { return sig.format > format }) {
 		return nil // whatever its triggers are called: they are a newer program's affair
@@ -123,27 +157,23 @@ func (s *sqliteSource) planTable(ctx context.Context, c *sqldriver.Conn, p *plan
 }
 
 // describe reads what the catalogue knows of a table. One that does not exist yet is as its model says.
-func (s *sqliteSource) describe(ctx context.Context, c *sqldriver.Conn, t *table) (*sqliteDescription, error) {
+func (s *sqliteSource) describe(ctx context.Context, c *sqldriver.Conn, all *sqliteCatalogue, t *table) (*sqliteDescription, error) {
 	d := &sqliteDescription{sqliteTable: sqliteTable{
 		name: t.model.Table.Name, recorded: t.recordedName(), signature: t.signature(), key: t.key(),
 	}}
 	if len(d.key) > sqliteKeyColumns {
 		return nil, fmt.Errorf("its key has %d columns, and on SQLite the journal takes at most %d", len(d.key), sqliteKeyColumns)
 	}
-	var statement string
-	err := each(ctx, c, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE", arguments(d.name), func(row []driver.Value) error {
-		d.name, statement = textOf(row[0]), textOf(row[1])
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	if statement == "" {
+	if found, there := all.tables[sqliteFold(d.name)]; there {
+		d.name = found.name
+		if err := s.describeColumns(ctx, c, d); err != nil {
+			return nil, err
+		}
+		if err := s.describeUnique(ctx, c, d); err != nil {
+			return nil, err
+		}
+	} else {
 		d.plan(t)
-	} else if err := s.describeColumns(ctx, c, d); err != nil {
-		return nil, err
-	} else if err := s.describeUnique(ctx, c, d); err != nil {
-		return nil, err
 	}
 	shape := sha256.Sum256([]byte(fmt.Sprint(d.clashes("NEW"), d.key, d.alias)))
 	d.Shape = hex.EncodeToString(shape[:8])

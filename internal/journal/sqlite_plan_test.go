@@ -30,7 +30,10 @@ func TestSQLiteTriggersUseIndexes(t *testing.T) {
 	var d *sqliteDescription
 	err := b.db.Read(t.Context(), func(ctx context.Context, c *sqldriver.Conn) (err error) {
 		source := b.source.(*sqliteSource)
-		d, err = source.describe(ctx, c, source.tables[0])
+		all, err := readSQLiteCatalogue(ctx, c)
+		if err == nil {
+			d, err = source.describe(ctx, c, all, source.tables[0])
+		}
 		return err
 	})
 	if err != nil {

@@ -17,6 +17,10 @@ import (
 type session struct {
 	conn    *sqldriver.Conn
 	dialect engine.Dialect
+
+	// What SQLite's schema defines, by folded names, and of which version that is.
+	defined map[string]row
+	version string
 }
 
 // row is a row of a catalogue.

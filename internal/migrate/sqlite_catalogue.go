@@ -15,14 +15,14 @@ func (s sqliteSystem) relation(ctx context.Context, q *session, schema, name str
 		_, err := s.schemaExists(ctx, q, schema)
 		return nil, err
 	}
-	found, err := q.rows(ctx, "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE", name)
-	if err != nil || len(found) == 0 {
+	found, err := s.defined(ctx, q, name)
+	if err != nil || found == nil {
 		return nil, err
 	}
-	r := &relation{schema: schema, name: found[0].text(1), readable: true}
-	definition := parseCreateTable(found[0].text(2))
+	r := &relation{schema: schema, name: found.text(1), readable: true}
+	definition := parseCreateTable(found.text(2))
 	switch {
-	case found[0].text(0) == "view":
+	case found.text(0) == "view":
 		r.kind = "a view"
 	case definition.virtual:
 		r.kind = "a virtual table"
@@ -42,6 +42,26 @@ func (s sqliteSystem) relation(ctx context.Context, q *session, schema, name str
 		return nil, err
 	}
 	return r, s.references(ctx, q, r)
+}
+
+// defined returns type, name and statement of a table or a view; nil where there is none. SQLite has no index on its schema,
+// and reads much where there are many triggers: all are read at once, and again when the schema has changed.
+func (s sqliteSystem) defined(ctx context.Context, q *session, name string) (row, error) {
+	version, err := q.rows(ctx, "PRAGMA schema_version")
+	if err != nil {
+		return nil, err
+	}
+	if q.defined == nil || q.version != version[0].text(0) {
+		all, err := q.rows(ctx, "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('table', 'view')")
+		if err != nil {
+			return nil, err
+		}
+		q.defined, q.version = make(map[string]row, len(all)), version[0].text(0)
+		for _, found := range all {
+			q.defined[s.fold(found.text(1))] = found
+		}
+	}
+	return q.defined[s.fold(name)], nil
 }
 
 func (s sqliteSystem) columns(ctx context.Context, q *session, r *relation, definition createTable) error {

@@ -216,3 +216,37 @@ func TestOtherTimes(t *testing.T) {
 		}
 	}
 }
+
+// TestSQLiteSeesNewTables: what was read of the schema is not what it says after a statement that changes it. Names are the
+// same whatever the case of ASCII's letters, and of those alone.
+func TestSQLiteSeesNewTables(t *testing.T) {
+	t.Parallel()
+	b := open(t, dbtest.New(t, dbtest.SQLite))
+	err := b.db.Update(t.Context(), func(ctx context.Context, c *sqldriver.Conn) error {
+		s := &session{conn: c, dialect: b.db.Dialect()}
+		for _, step := range []struct{ statement, found string }{
+			{"", ""},
+			{"CREATE TABLE GRÖSSE (id INTEGER PRIMARY KEY)", ""},
+			{"CREATE VIEW größe AS SELECT 1", "größe"},
+			{"DROP VIEW größe", ""},
+			{"CREATE TABLE GRößE (id INTEGER PRIMARY KEY)", "GRößE"},
+		} {
+			if step.statement != "" {
+				if err := s.exec(ctx, step.statement); err != nil {
+					return err
+				}
+			}
+			r, err := (sqliteSystem{}).relation(ctx, s, "", "größe")
+			if err != nil {
+				return err
+			}
+			if found := r != nil; found != (step.found != "") || found && r.name != step.found {
+				t.Errorf("after %q: want %q, got %+v", step.statement, step.found, r)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
