@@ -111,7 +111,7 @@ func with(ctx context.Context, path string, fn func(c *sql.Conn) error) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	for _, pragma := range []string{"journal_mode = off", "synchronous = off", "cache_size = -200000", "temp_store = file"} {
+	for _, pragma := range []string{"journal_mode = off", "synchronous = off", "cache_size = -60000", "temp_store = file"} {
 		if _, err := c.ExecContext(ctx, "PRAGMA "+pragma); err != nil {
 			return err
 		}
