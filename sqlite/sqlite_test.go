@@ -162,6 +162,7 @@ func TestSettings(t *testing.T) {
 	t.Parallel()
 	f := open(t, sqlite.File(filepath.Join(t.TempDir(), "a.db")))
 	temp := open(t, sqlite.Temp())
+	durable := open(t, sqlite.File(filepath.Join(t.TempDir(), "a.db")).Durable())
 	for _, c := range []struct {
 		name string
 		db   *sql.DB
@@ -170,6 +171,7 @@ func TestSettings(t *testing.T) {
 		{"writer", f.writer, map[string]any{"journal_mode": "wal", "synchronous": int64(1), "foreign_keys": int64(1), "busy_timeout": int64(5000), "query_only": int64(0)}},
 		{"reader", f.reader, map[string]any{"journal_mode": "wal", "synchronous": int64(1), "foreign_keys": int64(1), "busy_timeout": int64(5000), "query_only": int64(1)}},
 		{"writer of Temp", temp.writer, map[string]any{"journal_mode": "wal", "synchronous": int64(0), "query_only": int64(0)}},
+		{"writer of Durable", durable.writer, map[string]any{"journal_mode": "wal", "synchronous": int64(2), "foreign_keys": int64(1), "query_only": int64(0)}},
 		{"reader of Temp", temp.reader, map[string]any{"journal_mode": "wal", "synchronous": int64(0), "query_only": int64(1)}},
 	} {
 		for pragma, want := range c.want {

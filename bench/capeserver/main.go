@@ -33,7 +33,7 @@ type Todo struct {
 func main() { child.Main(open) }
 
 func open(ctx context.Context, c child.Config) (http.Handler, func() error, error) {
-	database, err := databaseOf(c.Database)
+	database, err := databaseOf(c.Database, c.Durable)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -75,10 +75,13 @@ func open(ctx context.Context, c child.Config) (http.Handler, func() error, erro
 	return cape, closeAll, nil
 }
 
-func databaseOf(address string) (capebase.Database, error) {
+func databaseOf(address string, durable bool) (capebase.Database, error) {
 	scheme, path, _ := strings.Cut(address, ":")
 	switch scheme {
 	case "sqlite":
+		if durable {
+			return sqlite.File(path).Durable(), nil
+		}
 		return sqlite.File(path), nil
 	case "postgres":
 		return postgres.URL(address), nil

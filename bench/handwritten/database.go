@@ -83,12 +83,12 @@ func mysqlStatements() statements {
 	return s
 }
 
-// openStore connects to sqlite:PATH, postgres://… or mysql://….
-func openStore(ctx context.Context, database string) (*store, error) {
+// openStore connects to sqlite:PATH, postgres://… or mysql://…. Durable has SQLite wait for the disk with each commit.
+func openStore(ctx context.Context, database string, durable bool) (*store, error) {
 	scheme, rest, _ := strings.Cut(database, ":")
 	switch scheme {
 	case "sqlite":
-		return openSQLite(rest)
+		return openSQLite(rest, durable)
 	case "postgres":
 		pool, err := sql.Open("pgx", database)
 		return openServer(ctx, pool, err, postgresStatements())
@@ -101,8 +101,12 @@ func openStore(ctx context.Context, database string) (*store, error) {
 }
 
 // openSQLite opens one connection that writes and several that read.
-func openSQLite(path string) (*store, error) {
-	pragmas := []string{"busy_timeout(5000)", "journal_mode(wal)", "synchronous(normal)", "foreign_keys(on)"}
+func openSQLite(path string, durable bool) (*store, error) {
+	synchronous := "normal"
+	if durable {
+		synchronous = "full"
+	}
+	pragmas := []string{"busy_timeout(5000)", "journal_mode(wal)", "synchronous(" + synchronous + ")", "foreign_keys(on)"}
 	write, err := openFile(path, 1, pragmas)
 	if err != nil {
 		return nil, err

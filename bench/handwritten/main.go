@@ -17,7 +17,7 @@ import (
 func main() { child.Main(open) }
 
 func open(ctx context.Context, c child.Config) (http.Handler, func() error, error) {
-	s, err := openStore(ctx, c.Database)
+	s, err := openStore(ctx, c.Database, c.Durable)
 	if err != nil {
 		return nil, nil, err
 	}

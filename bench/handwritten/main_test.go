@@ -78,11 +78,17 @@ func TestRefuses(t *testing.T) {
 // The comparison is fair only while both servers open their files alike.
 func TestPragmasAreCapeBases(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
-	own, err := openSQLite(path)
+	comparePragmas(t, path, false, sqlite.File(path))
+	comparePragmas(t, path, true, sqlite.File(path).Durable())
+}
+
+func comparePragmas(t *testing.T, path string, durable bool, database sqlite.Database) {
+	t.Helper()
+	own, err := openSQLite(path, durable)
 	if err != nil {
 		t.Fatal(err)
 	}
-	backend, err := sqlite.File(path).Connect(t.Context())
+	backend, err := database.Connect(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

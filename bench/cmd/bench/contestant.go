@@ -103,6 +103,9 @@ func (b *bed) start(ctx context.Context, c contestant, s size) (r *running, err 
 	}
 	arguments := []string{"-database", r.database.URL, "-users", strconv.Itoa(s.users), "-public=" + strconv.FormatBool(s.public),
 		"-followed", strconv.Itoa(s.followed)}
+	if b.durable {
+		arguments = append(arguments, "-durable")
+	}
 	if c.logs {
 		arguments = append(arguments, "-log", filepath.Join(b.directory, name+".log"))
 	}

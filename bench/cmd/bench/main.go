@@ -36,7 +36,8 @@ type options struct {
 	starts      int
 	round       time.Duration
 	users, rows int
-	subscribers int // the most
+	subscribers int  // the most
+	durable     bool // SQLite waits for the disk
 	json        string
 	limited     bool // check ratios against the usual ones
 	profiles    string
@@ -101,6 +102,7 @@ func parse(arguments []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.users, "users", 100, "users")
 	flags.IntVar(&o.rows, "rows", 100, "rows of each user at the beginning")
 	flags.IntVar(&o.subscribers, "subscribers", 5000, "the most subscribers; some scenarios have a fifth or a fiftieth of them")
+	flags.BoolVar(&o.durable, "durable", false, "SQLite waits for the disk with each commit; not PocketBase's")
 	flags.BoolVar(&o.limited, "check", false, "only tell whether ratios are the usual ones; of two servers and scenarios of requests")
 	flags.StringVar(&o.json, "json", "", "a `file` for the figures of all rounds")
 	flags.StringVar(&o.profiles, "profiles", "", "a `directory` for the servers' CPU profiles; they cost a little")
@@ -149,6 +151,8 @@ func (o *options) check() error {
 		return errors.New("-check wants two servers, and scenarios of requests alone")
 	case o.limited && slices.ContainsFunc(o.scenarios, func(s todo.Scenario) bool { return s.Usual == 0 }):
 		return errors.New("-check wants scenarios whose usual ratio is known")
+	case o.durable && (o.database != "sqlite" || slices.ContainsFunc(o.contestants, func(c contestant) bool { return c.name == "pocketbase" })):
+		return errors.New("-durable is SQLite's, and PocketBase does not know it")
 	case o.subscribers < 1 || o.subscribers%(2*smallest*reach) != 0:
 		return fmt.Errorf("want a multiple of %d subscribers: there are always two users", 2*smallest*reach)
 	}

@@ -96,6 +96,7 @@ func TestParseRefuses(t *testing.T) {
 		"at least one connection":   {"-rounds=0"},
 		"names no mysql://":         {"-database=mysql"},
 		"a multiple of 1000":        {"-subscribers=1500"},
+		"-durable is SQLite's":      {"-durable", "-database=postgres"},
 		`unexpected argument "now"`: {"now"},
 		"wants two servers":         {"-check", "-only=read-one", "-servers=capebase"},
 		"of requests alone":         {"-check"},

@@ -28,6 +28,7 @@ type Config struct {
 	Users    int     // how many of package users' users may call
 	Public   bool    // whether everybody may read every row
 	Followed int     // how many users, the first, whose rows each user may read by a claim; CapeBase alone
+	Durable  bool    // whether SQLite waits for the disk with each commit
 	Log      string  // a file for a line a request; with it, and where there are metrics, these are on; neither where empty
 	Profile  string  // a file for a CPU profile; none where empty
 	Slowdown float64 // the share of processor time that is wasted on top of what requests need
@@ -60,6 +61,7 @@ func Main(open Opener) {
 	flag.IntVar(&c.Users, "users", 1, "number of users")
 	flag.BoolVar(&c.Public, "public", false, "everybody may read every row")
 	flag.IntVar(&c.Followed, "followed", 0, "the first so many users' rows may be read by all, by a claim of each")
+	flag.BoolVar(&c.Durable, "durable", false, "SQLite waits for the disk with each commit")
 	flag.StringVar(&c.Log, "log", "", "a `file` for a line a request; metrics are on with it")
 	flag.StringVar(&c.Profile, "profile", "", "a `file` for a CPU profile")
 	flag.Float64Var(&c.Slowdown, "slowdown", 0, "waste this share of processor time on top of what requests need")
