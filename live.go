@@ -50,17 +50,31 @@ func (c *Cape) openJournal(all []*published) (*journal.Journal, error) {
 	return journal.Open(c.db, c.journaled(all), journal.Options{
 		History: withHistory(all),
 		Logger:  c.config.Logger, Stamp: c.stamp, Retention: c.config.Retention, Fixed: c.config.Migrate == MigrateNone,
-		Watched: c.watched,
+		Audience: audience{c},
 	})
 }
 
-// watched tells whether anybody in this process follows changes.
-func (c *Cape) watched() bool {
-	if len(c.handlers) > 0 || len(c.consumers) > 0 {
+// audience is who follows changes in this process.
+type audience struct{ cape *Cape }
+
+// Watches implements journal.Audience. A tracer follows each change to its delivery.
+func (a audience) Watches() bool {
+	c := a.cape
+	if len(c.handlers) > 0 || len(c.consumers) > 0 || c.config.Tracer != nil {
 		return true
 	}
 	h := c.live.Load()
-	return h == nil || h.hub.Stats().Subscriptions > 0
+	return h == nil || h.hub.Subscribed()
+}
+
+// Skip implements journal.Audience.
+func (a audience) Skip(to journal.Mark) bool {
+	h := a.cape.live.Load()
+	if !h.hub.Skip(hub.Mark(to)) {
+		return false
+	}
+	h.feed.Skip(to)
+	return true
 }
 
 // newHistory begins at the journal's head.

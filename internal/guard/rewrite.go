@@ -202,7 +202,7 @@ func (r *rewriter) renumbered(args []driver.NamedValue) (string, []driver.NamedV
 
 // apply writes the statement with its edits.
 func (r *rewriter) apply(b *engine.Builder, pass func(b *engine.Builder, from, to int)) {
-	b.Grow(len(r.st.query) + len(r.edits)*200, 0)
+	b.Grow(len(r.st.query)+len(r.edits)*200, 0)
 	at := 0
 	for _, e := range r.edits {
 		if e.start < at {

@@ -104,7 +104,7 @@ func New(o Options) *Hub {
 func (h *Hub) Head() Mark { return *h.done.Load() }
 
 // Publish hands out events, which are in the order of their positions. Events that are not above the head were
-// published before and are ignored. One goroutine calls Publish and Advance. The hub copies events, but not their rows.
+// published before and are ignored. One goroutine calls Publish, Advance and Skip. The hub copies events, but not their rows.
 func (h *Hub) Publish(events []Event) {
 	for i := range events {
 		e := events[i]
@@ -144,6 +144,21 @@ func (h *Hub) Advance(m Mark) {
 	if m.Position > h.done.Load().Position {
 		h.done.Store(&m)
 	}
+}
+
+// Skip moves the head to m, over events that the hub has not seen, unless somebody subscribes, who may have to see them: then
+// it returns false. Who subscribes later to what is before m lags, and reads it in the journal.
+func (h *Hub) Skip(m Mark) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.subscriptions > 0 {
+		return false
+	}
+	if m.Position > h.done.Load().Position {
+		h.ring.skip(m.Position)
+		h.done.Store(&m)
+	}
+	return true
 }
 
 // deliver puts e into the queues of all who see it; last is the mark before it. It tells whether anybody sees it.
@@ -215,6 +230,13 @@ func (h *Hub) visit(v *view, e *Event, last Mark) bool {
 		}
 	}
 	return seen
+}
+
+// Subscribed tells whether anybody subscribes.
+func (h *Hub) Subscribed() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.subscriptions > 0
 }
 
 // Stats is what a hub holds and has done.

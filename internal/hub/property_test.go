@@ -71,6 +71,19 @@ func (m *machine) advance() {
 	}
 }
 
+// skip passes over some of what the hub has not been told, unless there is a reader.
+func (m *machine) skip(t *rapid.T, n int) {
+	n = min(n, len(m.journal)-m.published)
+	if n == 0 {
+		return
+	}
+	if skipped := m.hub.Skip(m.journal[m.published+n-1].Mark); skipped != (len(m.readers) == 0) {
+		t.Fatalf("skipped: %v, with %d readers", skipped, len(m.readers))
+	} else if skipped {
+		m.published += n
+	}
+}
+
 func (m *machine) subscribe(r source) {
 	after := Mark{Position: int64(r.IntN(int(m.last()) + 1))} // it may also be above the head
 	list := shapes(r)
@@ -144,6 +157,7 @@ func TestReadersSeeWhatTheOracleSays(t *testing.T) {
 			"commit 2":  func(*rapid.T) { m.commit(r); m.commit(r) },
 			"publish":   func(*rapid.T) { m.publish(1+r.IntN(4), r.IntN(2)) },
 			"advance":   func(*rapid.T) { m.advance() },
+			"skip":      func(t *rapid.T) { m.skip(t, 1+r.IntN(4)) },
 			"subscribe": func(*rapid.T) { m.subscribe(r) },
 			"take":      withReader(func(d *reader) { m.take(t, d) }),
 			"page":      withReader(func(d *reader) { m.page(t, d, 1+r.IntN(3)) }),
@@ -152,6 +166,12 @@ func TestReadersSeeWhatTheOracleSays(t *testing.T) {
 				d.Close()
 				m.readers = slices.DeleteFunc(m.readers, func(other *reader) bool { return other == d })
 			}),
+			"close all": func(*rapid.T) {
+				for _, d := range m.readers {
+					d.Close()
+				}
+				m.readers = nil
+			},
 		})
 		m.finish(t)
 	})

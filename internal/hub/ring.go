@@ -29,6 +29,12 @@ func (r *ring) add(e *Event) {
 	r.bytes += size
 }
 
+// skip forgets all events: those up to a position will not come.
+func (r *ring) skip(to int64) {
+	clear(r.events)
+	r.first, r.count, r.bytes, r.floor = 0, 0, 0, to
+}
+
 // above returns a copy of the events above position; ok is false when some of them are no longer here.
 func (r *ring) above(position int64) (events []*Event, ok bool) {
 	if position < r.floor {

@@ -49,6 +49,15 @@ func (f *Feed) Deliver(entries []Entry) {
 	f.grown = make(chan struct{})
 }
 
+// Skip goes on after a mark, with entries that nobody has read before it: who comes for them reads the journal.
+func (f *Feed) Skip(to Mark) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.ended && to.Position > f.head {
+		f.entries, f.floor, f.head = nil, to.Position, to.Position
+	}
+}
+
 // End ends the feed: the journal was replaced, and its positions mean nothing any more. Next fails from then on.
 func (f *Feed) End() {
 	f.mu.Lock()

@@ -49,10 +49,19 @@ type Options struct {
 	// History are the numbers of the tables whose rows' versions will be read: see Past. They get an index each (one for all
 	// on MySQL), which those without lose.
 	History []int
-	// Watched tells whether somebody waits for what Run delivers; nil: always.
-	Watched func() bool
+	// Audience is who waits for what Run delivers; nil: somebody who always does.
+	Audience Audience
 	// Fixed forbids Run to reinstall triggers that went missing: it logs an error instead.
 	Fixed bool
+}
+
+// Audience is who waits for what Run delivers. Run calls its methods, between pages.
+type Audience interface {
+	// Watches tells whether somebody waits. Where nobody does, Run looks less often and reads no entries.
+	Watches() bool
+	// Skip passes over the entries up to a mark, which nobody has read. It returns false where somebody has come meanwhile, who
+	// gets them after all.
+	Skip(to Mark) bool
 }
 
 // Journal is the journal of some models' tables. Its methods may be called by several goroutines.

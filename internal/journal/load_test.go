@@ -69,13 +69,18 @@ func (b *bed) write(writer, i int) {
 	}
 }
 
+// wavering is somebody who comes back whenever Run is about to skip what he would miss.
+type wavering struct{}
+
+func (wavering) Watches() bool  { return rand.IntN(2) == 0 }
+func (wavering) Skip(Mark) bool { return false }
+
 // TestNodesAgreeUnderLoad has two nodes, of which one is watched now and then, deliver what concurrent writers commit: alike, whole, in order, and each entry
 // with the actor of its own transaction.
 func TestNodesAgreeUnderLoad(t *testing.T) {
 	eachJournaled(t, func(t *testing.T, target dbtest.Target) {
 		b := open(t, target, Options{}, parse[Item](t)).start()
-		sometimes := func() bool { return rand.IntN(2) == 0 }
-		other := open(t, target, Options{Watched: sometimes}, parse[Item](t)).start()
+		other := open(t, target, Options{Audience: wavering{}}, parse[Item](t)).start()
 		one, two := b.tail(Mark{}), other.tail(Mark{})
 		stop := b.load(4)
 		l := newLedger(t, 0)
@@ -107,6 +112,74 @@ func TestNodesAgreeUnderLoad(t *testing.T) {
 		l.compare(b)
 		if owners == 0 {
 			t.Error("nobody wrote in somebody's name")
+		}
+	})
+}
+
+// fleeting is somebody who watches now and then, and notes what was passed over.
+type fleeting struct {
+	to     int64 // the position of what was last delivered or passed over
+	missed func(from, to int64)
+}
+
+func (*fleeting) Watches() bool { return rand.IntN(3) == 0 }
+
+func (f *fleeting) Skip(to Mark) bool {
+	if rand.IntN(3) == 0 {
+		return false // come back
+	}
+	f.missed(f.to, to.Position)
+	f.to = to.Position
+	return true
+}
+
+// TestSkipsWhatNobodyWaitsFor: each entry is delivered or passed over, once, in order.
+func TestSkipsWhatNobodyWaitsFor(t *testing.T) {
+	eachJournaled(t, func(t *testing.T, target dbtest.Target) {
+		b := open(t, target, Options{}, parse[Item](t)).start()
+		type span struct {
+			from, to int64
+			skipped  bool
+		}
+		spans := make(chan span, 100_000)
+		audience := &fleeting{missed: func(from, to int64) { spans <- span{from, to, true} }}
+		other := open(t, target, Options{Audience: audience}, parse[Item](t)).start()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- other.Run(ctx, Mark{}, func(page []Entry) {
+				for i := range page {
+					spans <- span{audience.to, page[i].Position, false}
+					audience.to = page[i].Position
+				}
+			})
+		}()
+		stop := b.load(3)
+		at, delivered, skipped := int64(0), 0, 0
+		follow := func() {
+			s := within(t, spans, "a span")
+			switch {
+			case s.from != at || s.to <= at:
+				t.Fatalf("after %d: %+v", at, s)
+			case s.skipped:
+				skipped++
+			case s.to != at+1:
+				t.Fatalf("after %d came %d", at, s.to)
+			default:
+				delivered++
+			}
+			at = s.to
+		}
+		for delivered < 200 || skipped < 50 {
+			follow()
+		}
+		stop()
+		for head := int64(len(b.all())); at < head; {
+			follow()
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error("Run:", err)
 		}
 	})
 }
