@@ -46,7 +46,11 @@ func BenchmarkRoutes(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer cape.Close()
+			defer func() {
+				if err := cape.Close(); err != nil {
+					b.Error(err)
+				}
+			}()
 			if route.observed {
 				cape.Metrics()
 			}
