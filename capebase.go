@@ -104,7 +104,7 @@ func (c *Cape) connect() (err error) {
 	}
 	c.db, err = sqldriver.Open(c.backend, sqldriver.Options{
 		Logger: cfg.Logger, WriteWait: cfg.Limits.WriteWait,
-		Frame: c.stamp.Frame, Begin: c.stamp.Begin, Commit: c.stamp.Commit, After: c.wake,
+		Frame: c.stamp.Frame, Variables: c.stamp.Variables, Begin: c.stamp.Begin, Commit: c.stamp.Commit, After: c.wake,
 		Admit: c.admit, Guard: c.limit, Report: c.report,
 		Observe: c.observeStatement,
 		Waited:  func(d time.Duration) { c.metrics.Waited(d) },

@@ -3,7 +3,6 @@ package mysql
 import (
 	"database/sql"
 	"errors"
-	"strings"
 
 	"github.com/go-sql-driver/mysql"
 	gormmysql "gorm.io/driver/mysql"
@@ -17,7 +16,7 @@ type dialector struct{ *gormmysql.Dialector }
 
 func gormDialector(db *sql.DB, version string) gorm.Dialector {
 	microseconds := 6
-	mariadb := strings.Contains(version, "MariaDB")
+	mariadb := isMariaDB(version)
 	return dialector{&gormmysql.Dialector{Config: &gormmysql.Config{
 		Conn:                          db,
 		ServerVersion:                 version,

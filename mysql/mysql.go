@@ -43,8 +43,8 @@ func Connector(c driver.Connector) Database { return Database{connector: c} }
 func (Database) Name() string { return "mysql" }
 
 // Connect looks at the server once. It implements capebase.Database.
-func (d Database) Connect(ctx context.Context) (*engine.Backend, error) {
-	source, err := d.source()
+func (db Database) Connect(ctx context.Context) (*engine.Backend, error) {
+	source, err := db.source()
 	if err != nil {
 		return nil, fmt.Errorf("mysql: %w", err)
 	}
@@ -52,12 +52,16 @@ func (d Database) Connect(ctx context.Context) (*engine.Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mysql: %w", err)
 	}
-	dialect, err := newDialect(version)
+	own, err := newDialect(version)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: %w", err)
 	}
+	var d engine.Dialect = own
+	if isMariaDB(version) {
+		d = mariadb{own}
+	}
 	return &engine.Backend{
-		Dialect: dialect,
+		Dialect: d,
 		Writer:  source.connector,
 		Writers: source.connections,
 		Gorm:    func(db *sql.DB) gorm.Dialector { return gormDialector(db, version) },
@@ -107,8 +111,8 @@ func (s *source) check(ctx context.Context) (version string, err error) {
 	return version, err
 }
 
-// newDialect finds the collation that compares by bytes and pads nothing. Its name is the one thing in which the two
-// servers' SQL differs for us.
+// newDialect finds the collation that compares by bytes and pads nothing. Beside it, the two servers' SQL differs for us
+// in what [mariadb] adds.
 func newDialect(version string) (dialect, error) {
 	var major, minor, patch int
 	numbers := version
@@ -121,7 +125,7 @@ func newDialect(version string) (dialect, error) {
 	at := func(a, b, c int) bool {
 		return major > a || major == a && (minor > b || minor == b && patch >= c)
 	}
-	if strings.Contains(version, "MariaDB") {
+	if isMariaDB(version) {
 		if !at(10, 6, 0) {
 			return dialect{}, fmt.Errorf("MariaDB %s is too old: 10.6 is needed", numbers)
 		}
@@ -132,3 +136,5 @@ func newDialect(version string) (dialect, error) {
 	}
 	return dialect{collation: "utf8mb4_0900_bin", maxScale: 30}, nil
 }
+
+func isMariaDB(version string) bool { return strings.Contains(version, "MariaDB") }

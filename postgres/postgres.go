@@ -56,6 +56,7 @@ func (d Database) Connect(ctx context.Context) (*engine.Backend, error) {
 		Writers:          connections,
 		CachesStatements: true,
 		Wait:             wait,
+		Alive:            alive,
 		Gorm:             gormDialector,
 		Close:            func() error { return nil },
 	}, nil

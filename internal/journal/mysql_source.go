@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/capebase/capebase/internal/engine"
 	"github.com/capebase/capebase/internal/predicate"
 	"github.com/capebase/capebase/internal/sqldriver"
 )
@@ -256,6 +257,11 @@ func (mysqlStamp) frame(actor string) sqldriver.Frame {
 		Commit:   "SET autocommit = 1, " + mysqlUnstamp,
 		Rollback: []string{"ROLLBACK", "SET autocommit = 1, " + mysqlUnstamp},
 	}
+}
+
+// variables implements namer.
+func (mysqlStamp) variables(actor string) []engine.Variable {
+	return []engine.Variable{{Name: "@cape_actor", Value: actor}, {Name: "@cape_tx", Value: rand.Text()}}
 }
 
 // begin is for transactions that have no frame.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/capebase/capebase/internal/engine"
 	"github.com/capebase/capebase/internal/predicate"
 	"github.com/capebase/capebase/internal/sqldriver"
 )
@@ -71,7 +72,14 @@ func (postgresStamp) frame(actor string) sqldriver.Frame {
 
 // postgresSetActor is no query, so that the transaction's isolation can still be chosen after it.
 func postgresSetActor(actor string) string {
-	return `SET LOCAL "capebase.actor" = ` + postgresText(actor)
+	return `SET LOCAL "` + postgresActor + `" = ` + postgresText(actor)
+}
+
+const postgresActor = "capebase.actor"
+
+// variables implements namer.
+func (postgresStamp) variables(actor string) []engine.Variable {
+	return []engine.Variable{{Name: postgresActor, Value: actor}}
 }
 
 // begin implements stamper for transactions that have no frame.

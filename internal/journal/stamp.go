@@ -9,6 +9,7 @@ import (
 
 	"github.com/capebase/capebase/auth"
 	"github.com/capebase/capebase/internal/caller"
+	"github.com/capebase/capebase/internal/engine"
 	"github.com/capebase/capebase/internal/sqldriver"
 )
 
@@ -38,9 +39,15 @@ type framer interface {
 	frame(actor string) sqldriver.Frame
 }
 
+// namer is a stamper whose triggers read nothing but variables.
+type namer interface {
+	stamper
+	variables(actor string) []engine.Variable
+}
+
 // NewStamp returns a Stamp for the engine of the name.
-func NewStamp(engine string) (*Stamp, error) {
-	switch engine {
+func NewStamp(name string) (*Stamp, error) {
+	switch name {
 	case "sqlite":
 		return &Stamp{actor: &sqliteStamp{}}, nil
 	case "postgres":
@@ -48,7 +55,7 @@ func NewStamp(engine string) (*Stamp, error) {
 	case "mysql":
 		return &Stamp{actor: mysqlStamp{}}, nil
 	default:
-		return nil, fmt.Errorf("journal: no stamp for the engine %s", engine)
+		return nil, fmt.Errorf("journal: no stamp for the engine %s", name)
 	}
 }
 
@@ -63,6 +70,22 @@ func (s *Stamp) Frame(ctx context.Context) (sqldriver.Frame, error) {
 		return sqldriver.Frame{}, fmt.Errorf("journal: note the actor: %w", err)
 	}
 	return f.frame(actor), nil
+}
+
+// Variables is for sqldriver.Options.Variables.
+func (s *Stamp) Variables(ctx context.Context) ([]engine.Variable, error) {
+	n, ok := s.actor.(namer)
+	if !ok || !s.ready.Load() {
+		return nil, nil
+	}
+	actor, err := s.actorOf(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("journal: note the actor: %w", err)
+	}
+	if actor == "" {
+		return nil, nil
+	}
+	return n.variables(actor), nil
 }
 
 // Begin is for sqldriver.Options.Begin.

@@ -59,13 +59,13 @@ func matches(lines []string, tag string, weak bool) bool {
 	return false
 }
 
-// ifMatch is the client's If-Match as a question about the row under its lock.
+// ifMatch is the client's If-Match as a question about the row under its lock; nil where it has none.
 func (r *Resource) ifMatch(req *http.Request) store.Condition {
 	lines := req.Header.Values("If-Match")
+	if len(lines) == 0 {
+		return nil
+	}
 	return func(row store.Row) error {
-		if len(lines) == 0 {
-			return nil
-		}
 		buffer := getBuffer()
 		defer buffer.release()
 		buffer.bytes = append(r.model.AppendRow(buffer.bytes, row), '\n')

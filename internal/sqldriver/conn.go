@@ -1,6 +1,7 @@
 package sqldriver
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -26,7 +27,8 @@ type Conn struct {
 	writes   bool // it may change something
 	begun    bool // a transaction is open
 	inDriver driver.Tx
-	frame    Frame // of the transaction, where it has one
+	frame    Frame  // of the transaction, where it has one
+	shown    string // instead of the statement to whoever watches, unless it is ""
 	lifetime *lifetime
 
 	// The following are touched by whoever has the connection's turn.
@@ -224,7 +226,7 @@ func (c *Conn) query(ctx context.Context, m manner, query string, args []driver.
 		return nil, errOpenRows
 	}
 	c.used.Store(true)
-	observed := c.db.observe(query)
+	observed := c.db.observe(cmp.Or(c.shown, query))
 	rows, s, err := c.physical.query(ctx, m, query, args)
 	if !c.begun && c.physical.outgrown(err, query) {
 		rows, s, err = c.physical.query(ctx, m, query, args)

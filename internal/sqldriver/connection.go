@@ -61,6 +61,11 @@ func (c *connection) valid() bool {
 	return !ok || v.IsValid()
 }
 
+// alive tells whether a statement that cannot be repeated may be sent.
+func (c *connection) alive() bool {
+	return c.db.backend.Alive == nil || c.db.backend.Alive(c.driver)
+}
+
 // manner is how a statement is handed to the driver.
 type manner uint8
 

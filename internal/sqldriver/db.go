@@ -43,6 +43,9 @@ type Options struct {
 	// Frame, where it is set, is asked for the statements that begin and end a transaction that may write and wants no
 	// isolation level of its own. What Begin and Commit would take round trips for can go along with them.
 	Frame func(ctx context.Context) (Frame, error)
+	// Variables, where it is set, is asked for what a transaction that is a single statement sets instead of what Begin and
+	// Commit would do: see UpdateWhole. Where it returns none, there are no such transactions.
+	Variables func(ctx context.Context) ([]engine.Variable, error)
 	// Begin is called in each new transaction that may write, right after its BEGIN; an error rolls it back. With Begin,
 	// Commit or a Guarded.Check set, a single changing statement through SQL gets a transaction of its own. The context
 	// is the call's, and joins the transaction.

@@ -7,7 +7,7 @@ import (
 
 // Statement is what Observe is told.
 type Statement struct {
-	Query    string        // after the guard; without arguments
+	Query    string        // after the guard; without arguments; the write alone where it is a whole transaction
 	Duration time.Duration // until the last row was read, which is also the time that the reader took
 	Rows     int64         // read, or affected
 	Err      error

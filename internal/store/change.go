@@ -12,14 +12,26 @@ import (
 	"github.com/capebase/capebase/internal/sqldriver"
 )
 
-// Condition is asked about the row under its lock, before it changes: the client's If-Match.
+// Condition is asked about the row under its lock, before it changes: the client's If-Match. Nil allows any.
 type Condition func(Row) error
+
+func (c Condition) check(row Row) error {
+	if c == nil {
+		return nil
+	}
+	return c(row)
+}
 
 // Update changes the given columns of a row that the caller may read and update.
 func (s *Store) Update(ctx context.Context, key []predicate.Value, in Input, condition Condition) (Result, error) {
 	session := s.session(ctx)
 	if session.readOnly {
 		return Result{}, errReadOnly()
+	}
+	if condition == nil {
+		if result, done, err := session.updateWhole(ctx, key, in); done || err != nil {
+			return result, s.problem(err)
+		}
 	}
 	var result Result
 	err := s.write(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
@@ -31,7 +43,7 @@ func (s *Store) Update(ctx context.Context, key []predicate.Value, in Input, con
 		if !rule.Match(before) {
 			return problem.New(problem.Permission, "the rules do not allow to change this "+s.Model.Name)
 		}
-		if err := condition(before); err != nil {
+		if err := condition.check(before); err != nil {
 			return err
 		}
 		changed, err := session.changes(before, in)
@@ -65,7 +77,7 @@ func (s *Store) Delete(ctx context.Context, key []predicate.Value, condition Con
 		if !session.rule("delete", s.Rules.Delete).Match(before) {
 			return problem.New(problem.Permission, "the rules do not allow to delete this "+s.Model.Name)
 		}
-		if err := condition(before); err != nil {
+		if err := condition.check(before); err != nil {
 			return err
 		}
 		return s.remove(ctx, c, key, before)
@@ -119,24 +131,17 @@ func (s *Store) change(ctx context.Context, c *sqldriver.Conn, key []predicate.V
 	if s.Model.Hooks&(model.BeforeSave|model.BeforeUpdate|model.AfterUpdate|model.AfterSave) != 0 {
 		return s.updateThroughGORM(ctx, c, key, before, in)
 	}
-	b := engine.NewBuilder(s.dialect)
-	b.Write("UPDATE ")
-	b.Table(&s.Model.Table)
-	separator := " SET "
+	if !slices.Contains(in.Given, true) {
+		return before, nil
+	}
 	planned := slices.Clone(before)
 	for i, given := range in.Given {
 		if given {
 			planned[i] = in.Values[i]
-			b.Write(separator)
-			b.Quote(s.Model.Table.Columns[i].Name)
-			b.Write(" = ")
-			b.Arg(in.Values[i])
-			separator = ", "
 		}
 	}
-	if separator == " SET " {
-		return before, nil
-	}
+	b := engine.NewBuilder(s.dialect)
+	s.writeUpdate(b, in)
 	b.Write(" WHERE ")
 	engine.Where(b, &s.Model.Table, s.keyIs(key))
 	if s.dialect.Returning() && !s.reread {
@@ -152,6 +157,22 @@ func (s *Store) change(ctx context.Context, c *sqldriver.Conn, key []predicate.V
 		return planned, err
 	}
 	return s.read(ctx, c, key)
+}
+
+// writeUpdate writes the statement up to its WHERE.
+func (s *Store) writeUpdate(b *engine.Builder, in Input) {
+	b.Write("UPDATE ")
+	b.Table(&s.Model.Table)
+	separator := " SET "
+	for i, given := range in.Given {
+		if given {
+			b.Write(separator)
+			b.Quote(s.Model.Table.Columns[i].Name)
+			b.Write(" = ")
+			b.Arg(in.Values[i])
+			separator = ", "
+		}
+	}
 }
 
 func (s *Store) remove(ctx context.Context, c *sqldriver.Conn, key []predicate.Value, before Row) error {

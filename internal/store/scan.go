@@ -25,20 +25,26 @@ func (s *Store) each(ctx context.Context, c *sqldriver.Conn, b *engine.Builder, 
 	row := make(Row, len(s.Model.Fields))
 	var raw []driver.Value
 	return each(ctx, c, b.String(), b.Args, func(rows driver.Rows) error {
-		read, err := s.readNative(rows, row)
-		if !read {
-			if raw == nil {
-				raw = make([]driver.Value, len(row))
-			}
-			if err = rows.Next(raw); err == nil {
-				err = s.scan(raw, row)
-			}
-		}
-		if err != nil {
+		if err := s.next(rows, row, &raw); err != nil {
 			return err
 		}
 		return visit(row)
 	})
+}
+
+// next reads a row. raw is nil at first, and kept from one to the next.
+func (s *Store) next(rows driver.Rows, row Row, raw *[]driver.Value) error {
+	read, err := s.readNative(rows, row)
+	if read || err != nil {
+		return err
+	}
+	if *raw == nil {
+		*raw = make([]driver.Value, len(row))
+	}
+	if err := rows.Next(*raw); err != nil {
+		return err
+	}
+	return s.scan(*raw, row)
 }
 
 // readNative reads a row without the values of database/sql, where the driver can; else read is false.

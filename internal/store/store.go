@@ -38,6 +38,8 @@ type Store struct {
 	gorm      *gorm.DB         // for models with hooks
 	// reread is set where a trigger may change a row after the statement that returned it.
 	reread bool
+	// whole is set where a write can be a single statement that is its own transaction.
+	whole bool
 	// reserved are the keys that a literal route would hide.
 	reserved []string
 }
@@ -54,6 +56,8 @@ func New(ctx context.Context, db *sqldriver.DB, g *gorm.DB, m *model.Model, rule
 	if err == nil {
 		s.reread, err = s.hasTriggers(ctx)
 	}
+	_, s.whole = s.dialect.(engine.WholeWriter)
+	s.whole = s.whole && m.Hooks == 0 && !(s.dialect.Returning() && s.reread)
 	return s, err
 }
 

@@ -64,6 +64,9 @@ func (s *Store) Create(ctx context.Context, inputs []Input) ([]Result, error) {
 	if !possible(rule, predicate.Yes, nil, func(*predicate.Expr) bool { return true }) {
 		return nil, refused // before hooks run and constraints tell of other rows
 	}
+	if result, done, err := session.createWhole(ctx, inputs, rule, visible); done || err != nil {
+		return []Result{result}, s.problem(err)
+	}
 	var results []Result
 	err := s.write(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		results = make([]Result, 0, len(inputs))
@@ -139,9 +142,7 @@ func (s *Store) insert(ctx context.Context, c *sqldriver.Conn, in Input) (Row, e
 		return s.insertThroughGORM(ctx, c, in)
 	}
 	b := engine.NewBuilder(s.dialect)
-	b.Write("INSERT INTO ")
-	b.Table(&s.Model.Table)
-	s.insertValues(b, in)
+	s.writeInsert(b, in)
 	if s.dialect.Returning() {
 		b.Write(" RETURNING ")
 		b.Columns(&s.Model.Table)
@@ -171,7 +172,10 @@ func (s *Store) insert(ctx context.Context, c *sqldriver.Conn, in Input) (Row, e
 	return s.read(ctx, c, key)
 }
 
-func (s *Store) insertValues(b *engine.Builder, in Input) {
+// writeInsert writes the statement, up to where a RETURNING would stand.
+func (s *Store) writeInsert(b *engine.Builder, in Input) {
+	b.Write("INSERT INTO ")
+	b.Table(&s.Model.Table)
 	columns := s.Model.Table.Columns
 	separator := " ("
 	for i := range columns {
