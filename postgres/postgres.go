@@ -43,14 +43,14 @@ func (Database) Name() string { return "postgres" }
 
 // Connect looks at the server once. It implements capebase.Database.
 func (d Database) Connect(ctx context.Context) (*engine.Backend, error) {
-	connector, connections, err := d.open()
+	connector, connections, native, err := d.open()
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	if err := check(ctx, connector); err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	return &engine.Backend{
+	backend := &engine.Backend{
 		Dialect:          dialect{},
 		Writer:           connector,
 		Writers:          connections,
@@ -59,29 +59,34 @@ func (d Database) Connect(ctx context.Context) (*engine.Backend, error) {
 		Alive:            alive,
 		Gorm:             gormDialector,
 		Close:            func() error { return nil },
-	}, nil
+	}
+	if native {
+		backend.Query = newReader().query
+	}
+	return backend, nil
 }
 
-func (d Database) open() (c driver.Connector, connections int, err error) {
+// open tells also whether results can be read natively: what a user's connector would see of the statements is theirs.
+func (d Database) open() (c driver.Connector, connections int, native bool, err error) {
 	connections = min(max(8, 4*runtime.NumCPU()), 64)
 	if d.url == "" {
 		if d.connector == nil {
-			return nil, 0, errors.New("no URL given: postgres://user:password@host/name")
+			return nil, 0, false, errors.New("no URL given: postgres://user:password@host/name")
 		}
-		return &connector{d.connector}, connections, nil
+		return &connector{d.connector}, connections, false, nil
 	}
 	config, err := parse(d.url)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, false, err
 	}
 	const option = "pool_max_conns"
 	if text, ok := config.RuntimeParams[option]; ok {
 		delete(config.RuntimeParams, option)
 		if connections, err = strconv.Atoi(text); err != nil || connections < 1 {
-			return nil, 0, fmt.Errorf("%s=%q is not a positive number", option, text)
+			return nil, 0, false, fmt.Errorf("%s=%q is not a positive number", option, text)
 		}
 	}
-	return stdlib.GetConnector(*config, stdlib.OptionAfterConnect(prepareSession)), connections, nil
+	return stdlib.GetConnector(*config, stdlib.OptionAfterConnect(prepareSession)), connections, describes(config.DefaultQueryExecMode), nil
 }
 
 // parse keeps the URL out of its errors: it holds a password.

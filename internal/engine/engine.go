@@ -50,6 +50,9 @@ type Backend struct {
 	// the connection usable when the context ends. It is nil where the database has no such thing, and its error is
 	// errors.ErrUnsupported where the connection is not the engine's own.
 	Wait func(ctx context.Context, c driver.Conn) (payload string, err error)
+	// Query is the driver's QueryContext for rows that the Dialect's RowReader reads. It returns driver.ErrSkip where the
+	// connection is not the engine's own. Where it is nil, the driver's serves.
+	Query func(ctx context.Context, c driver.Conn, query string, args []driver.NamedValue) (driver.Rows, error)
 	// Alive tells whether a connection that was idle is certain to be open still. Where it is nil, the driver looks by itself
 	// before it reuses one.
 	Alive func(c driver.Conn) bool

@@ -200,7 +200,7 @@ var errOpenRows = errors.New("rows of an earlier statement of this transaction a
 //
 // The rows are for one goroutine, and their bytes are valid until the next row.
 func (c *Conn) Query(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	rows, err := c.query(ctx, cached, query, args)
+	rows, err := c.query(ctx, native, query, args)
 	if err != nil {
 		return nil, err
 	}

@@ -76,10 +76,22 @@ const (
 	fresh
 	// plain: as text where it has no arguments, so that it may be several statements, or one that cannot be prepared.
 	plain
+	// native: as cached, for rows that ReadNative reads.
+	native
 )
 
 // query runs a statement that returns rows. The statement, which may be nil, must be released when the rows are closed.
 func (c *connection) query(ctx context.Context, m manner, query string, args []driver.NamedValue) (driver.Rows, *statement, error) {
+	if m == native && c.db.backend.Query != nil {
+		bound, err := c.arguments(nil, args)
+		if err != nil {
+			return nil, nil, err
+		}
+		rows, err := c.db.backend.Query(ctx, c.driver, query, bound)
+		if !errors.Is(err, driver.ErrSkip) {
+			return rows, nil, err
+		}
+	}
 	if c.asText(m, args) {
 		if q, ok := c.driver.(driver.QueryerContext); ok {
 			args, err := c.arguments(nil, args)
@@ -183,7 +195,7 @@ func (c *connection) asText(m manner, args []driver.NamedValue) bool {
 
 // prepare returns a busy statement.
 func (c *connection) prepare(ctx context.Context, m manner, query string) (*statement, error) {
-	keep := m == cached && len(query) <= maxCachedText
+	keep := (m == cached || m == native) && len(query) <= maxCachedText
 	if keep {
 		if s := c.cache.take(query); s != nil {
 			return s, nil

@@ -33,7 +33,7 @@ func (db *DB) UpdateWhole(ctx context.Context, w *engine.Whole, next func(driver
 	b := engine.NewBuilder(db.backend.Dialect)
 	writer.WriteWhole(b, w)
 	c.shown = w.Change(b)
-	rows, err := c.query(ctx, cached, b.String(), b.Args)
+	rows, err := c.query(ctx, native, b.String(), b.Args)
 	if errors.Is(err, driver.ErrBadConn) && ctx.Err() == nil { // it was never sent
 		c.pool.forget()
 		return false, err, nil
