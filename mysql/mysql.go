@@ -43,8 +43,8 @@ func Connector(c driver.Connector) Database { return Database{connector: c} }
 func (Database) Name() string { return "mysql" }
 
 // Connect looks at the server once. It implements capebase.Database.
-func (db Database) Connect(ctx context.Context) (*engine.Backend, error) {
-	source, err := db.source()
+func (d Database) Connect(ctx context.Context) (*engine.Backend, error) {
+	source, err := d.source()
 	if err != nil {
 		return nil, fmt.Errorf("mysql: %w", err)
 	}
@@ -56,12 +56,12 @@ func (db Database) Connect(ctx context.Context) (*engine.Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mysql: %w", err)
 	}
-	var d engine.Dialect = own
+	var spoken engine.Dialect = own
 	if isMariaDB(version) {
-		d = mariadb{own}
+		spoken = mariadb{own}
 	}
 	return &engine.Backend{
-		Dialect: d,
+		Dialect: spoken,
 		Writer:  source.connector,
 		Writers: source.connections,
 		Gorm:    func(db *sql.DB) gorm.Dialector { return gormDialector(db, version) },

@@ -32,7 +32,7 @@ func alive(c driver.Conn) bool {
 	err = raw.Control(func(fd uintptr) {
 		var b [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		silent = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK //nolint:errorlint // a number
+		silent = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK
 	})
 	return err == nil && silent
 }

@@ -50,7 +50,7 @@ func newWholes(t *testing.T, database string) *wholes {
 		}
 	}
 	for _, text := range statements {
-		w.bed.exec(t.Context(), text)
+		w.exec(t.Context(), text)
 	}
 	w.after.Store(0)
 	return w
