@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"sync"
 
 	"github.com/swaggest/swgui/v5emb"
 )
@@ -15,12 +16,16 @@ func (a *API) Document() error {
 	if err != nil {
 		return fmt.Errorf("the OpenAPI document: %w", err)
 	}
-	asYAML, err := doc.YAML()
-	if err != nil {
-		return fmt.Errorf("the OpenAPI document: %w", err)
-	}
-	a.serveDocument("/openapi.json", "application/openapi+json", asJSON)
-	a.serveDocument("/openapi.yaml", "application/openapi+yaml", asYAML)
+	frozen := newDocument(asJSON)
+	a.serveDocument("/openapi.json", "application/openapi+json", func() (document, error) { return frozen, nil })
+	// YAML takes milliseconds for each resource, and few ask for it.
+	a.serveDocument("/openapi.yaml", "application/openapi+yaml", sync.OnceValues(func() (document, error) {
+		asYAML, err := doc.YAML()
+		if err != nil {
+			return document{}, fmt.Errorf("the OpenAPI document: %w", err)
+		}
+		return newDocument(asYAML), nil
+	}))
 	page := v5emb.New(doc.Info.Title, a.BasePath+"/openapi.json", a.BasePath+"/docs/")
 	a.router.handleOpen("GET "+a.BasePath+"/docs", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, a.BasePath+"/docs/", http.StatusMovedPermanently)
@@ -30,15 +35,27 @@ func (a *API) Document() error {
 	return nil
 }
 
-func (a *API) serveDocument(path, contentType string, content []byte) {
-	tag := etag(content)
+// document is the OpenAPI document in a format.
+type document struct {
+	content []byte
+	tag     string
+}
+
+func newDocument(content []byte) document { return document{content, etag(content)} }
+
+func (a *API) serveDocument(path, contentType string, read func() (document, error)) {
 	a.router.handleOpen("GET "+a.BasePath+path, func(w http.ResponseWriter, r *http.Request) {
+		doc, err := read()
+		if err != nil {
+			a.fail(w, r, err)
+			return
+		}
 		w.Header().Set("Content-Type", contentType)
-		w.Header().Set("ETag", tag)
-		if matches(r.Header.Values("If-None-Match"), tag, true) {
+		w.Header().Set("ETag", doc.tag)
+		if matches(r.Header.Values("If-None-Match"), doc.tag, true) {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
-		_, _ = w.Write(content) // the client may be gone
+		_, _ = w.Write(doc.content) // the client may be gone
 	})
 }
