@@ -125,9 +125,13 @@ func (c *Cape) mount(ctx context.Context, all []*published) (err error) {
 			c.mountErr = err
 		}
 	}()
+	triggers, err := store.HasTriggers(ctx, c.db)
+	if err != nil {
+		return err
+	}
 	stores := make([]*store.Store, len(all))
 	for i, p := range all {
-		if stores[i], err = store.New(ctx, c.db, c.gorm, p.model, p.rules, literals()); err != nil {
+		if stores[i], err = store.New(ctx, c.db, c.gorm, p.model, p.rules, literals(), triggers); err != nil {
 			return fmt.Errorf("%s: %w", p.name(), err)
 		}
 		stores[i].Tracer = c.config.Tracer

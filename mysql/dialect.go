@@ -237,8 +237,11 @@ func sized(short, long string, shape engine.Shape, keyed, longest int) string {
 func (d dialect) ForeignTriggers(t *engine.Table) (query string, args []driver.NamedValue) {
 	b := engine.NewBuilder(d)
 	b.Write("SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = DATABASE()")
-	b.Write(" AND TRIGGER_NAME NOT LIKE 'cape|_%' ESCAPE '|' AND EVENT_OBJECT_TABLE = ")
-	b.Raw(t.Name)
+	b.Write(" AND TRIGGER_NAME NOT LIKE 'cape|_%' ESCAPE '|'")
+	if t != nil {
+		b.Write(" AND EVENT_OBJECT_TABLE = ")
+		b.Raw(t.Name)
+	}
 	b.Write(" ORDER BY TRIGGER_NAME")
 	return b.String(), b.Args
 }

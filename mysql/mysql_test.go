@@ -314,6 +314,7 @@ func TestForeignTriggersAndDefaults(t *testing.T) {
 			t.Errorf("the default is %v", v)
 		}
 		query, args := s.Dialect.ForeignTriggers(table)
+		all, _ := s.Dialect.ForeignTriggers(nil)
 		for _, c := range []struct {
 			trigger string
 			found   int64
@@ -321,6 +322,9 @@ func TestForeignTriggersAndDefaults(t *testing.T) {
 			s.exec(t, fmt.Sprintf("CREATE TRIGGER %s AFTER INSERT ON %s FOR EACH ROW SET @x = 1", c.trigger, name))
 			if found := s.one(t, "SELECT count(*) FROM ("+query+") q", args[0].Value); found != c.found {
 				t.Errorf("after %s: %v triggers, want %d", c.trigger, found, c.found)
+			}
+			if found := s.one(t, "SELECT count(*) FROM ("+all+") q"); found != c.found {
+				t.Errorf("after %s: %v triggers in all, want %d", c.trigger, found, c.found)
 			}
 		}
 	})

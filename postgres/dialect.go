@@ -172,11 +172,15 @@ func (dialect) ColumnType(shape engine.Shape) string {
 }
 
 func (d dialect) ForeignTriggers(t *engine.Table) (query string, args []driver.NamedValue) {
-	name := engine.NewBuilder(d)
-	name.Table(t)
 	b := engine.NewBuilder(d)
-	b.Write(`SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgname NOT LIKE '!capebase%' AND tgrelid = to_regclass(`)
-	b.Raw(name.String())
-	b.Write(") ORDER BY tgname")
+	b.Write(`SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgname NOT LIKE '!capebase%'`)
+	if t != nil {
+		name := engine.NewBuilder(d)
+		name.Table(t)
+		b.Write(" AND tgrelid = to_regclass(")
+		b.Raw(name.String())
+		b.Write(")")
+	}
+	b.Write(" ORDER BY tgname")
 	return b.String(), b.Args
 }

@@ -297,7 +297,7 @@ func TestForeignTriggersAndDefaults(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
 	s.exec(t, `CREATE SCHEMA "my app"`)
-	for _, table := range []*engine.Table{{Name: `Od"d`}, {Schema: "my app", Name: "t"}} {
+	for i, table := range []*engine.Table{{Name: `Od"d`}, {Schema: "my app", Name: "t"}} {
 		name := engine.NewBuilder(s.Dialect)
 		name.Table(table)
 		s.exec(t, fmt.Sprintf("CREATE TABLE %s (id bigserial PRIMARY KEY, p bigint REFERENCES %[1]s, a int DEFAULT 7)", name))
@@ -307,6 +307,7 @@ func TestForeignTriggersAndDefaults(t *testing.T) {
 		}
 		s.exec(t, "CREATE OR REPLACE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
 		query, args := s.Dialect.ForeignTriggers(table)
+		all, _ := s.Dialect.ForeignTriggers(nil)
 		for _, c := range []struct {
 			trigger string
 			found   int64
@@ -314,6 +315,9 @@ func TestForeignTriggersAndDefaults(t *testing.T) {
 			s.exec(t, fmt.Sprintf(`CREATE TRIGGER "%s" AFTER INSERT ON %s FOR EACH ROW EXECUTE FUNCTION nothing()`, c.trigger, name))
 			if found := s.one(t, "SELECT count(*) FROM ("+query+") q", args[0].Value); found != c.found {
 				t.Errorf("after %s on %s: %v triggers, want %d", c.trigger, name, found, c.found)
+			}
+			if found := s.one(t, "SELECT count(*) FROM ("+all+") q"); found != c.found+int64(2*i) {
+				t.Errorf("after %s on %s: %v triggers in all, want %d", c.trigger, name, found, c.found+int64(2*i))
 			}
 		}
 	}

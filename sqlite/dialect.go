@@ -197,8 +197,12 @@ func (dialect) DefaultValues() string { return " DEFAULT VALUES" }
 
 func (d dialect) ForeignTriggers(t *engine.Table) (query string, args []driver.NamedValue) {
 	b := engine.NewBuilder(d)
-	b.Write("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name NOT GLOB 'cape_*' AND tbl_name = ")
-	b.Raw(t.Name)
-	b.Write(" COLLATE NOCASE ORDER BY name")
+	b.Write("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name NOT GLOB 'cape_*'")
+	if t != nil {
+		b.Write(" AND tbl_name = ")
+		b.Raw(t.Name)
+		b.Write(" COLLATE NOCASE")
+	}
+	b.Write(" ORDER BY name")
 	return b.String(), b.Args
 }

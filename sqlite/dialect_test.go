@@ -83,6 +83,7 @@ func TestForeignTriggersAndDefaults(t *testing.T) {
 		t.Errorf("the default is %v", v)
 	}
 	query, args := f.Dialect.ForeignTriggers(table)
+	all, _ := f.Dialect.ForeignTriggers(nil)
 	for _, c := range []struct {
 		trigger string
 		found   int64
@@ -90,6 +91,9 @@ func TestForeignTriggersAndDefaults(t *testing.T) {
 		f.exec(t, "CREATE TRIGGER "+c.trigger+" AFTER INSERT ON `od\"d` BEGIN SELECT 1; END")
 		if found := one(t, f.reader, "SELECT count(*) FROM ("+query+")", args[0].Value); found != c.found {
 			t.Errorf("after %s: %v triggers, want %d", c.trigger, found, c.found)
+		}
+		if found := one(t, f.reader, "SELECT count(*) FROM ("+all+")"); found != c.found {
+			t.Errorf("after %s: %v triggers in all, want %d", c.trigger, found, c.found)
 		}
 	}
 }

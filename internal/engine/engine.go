@@ -113,7 +113,7 @@ type Dialect interface {
 	// DefaultValues stands for columns and values in an INSERT that gives none.
 	DefaultValues() string
 	// ForeignTriggers is a query whose rows are the table's triggers that CapeBase did not make (its own are named
-	// "cape_…", on PostgreSQL "!capebase…").
+	// "cape_…", on PostgreSQL "!capebase…"); without a table those of the whole database.
 	ForeignTriggers(t *Table) (query string, args []driver.NamedValue)
 	// ColumnType is the type, with its collation, of the columns that CapeBase creates.
 	ColumnType(shape Shape) string

@@ -47,28 +47,34 @@ type Store struct {
 // Row is a row of the table: values at their columns' indexes.
 type Row = []predicate.Value
 
-// New prepares a table. The table exists; ctx bounds the look at its triggers.
-func New(ctx context.Context, db *sqldriver.DB, g *gorm.DB, m *model.Model, rules Rules, reserved []string) (*Store, error) {
+// New prepares a table. The table exists; ctx bounds the look at its triggers, which is left out unless triggers, which
+// HasTriggers says, is set.
+func New(ctx context.Context, db *sqldriver.DB, g *gorm.DB, m *model.Model, rules Rules, reserved []string, triggers bool) (*Store, error) {
 	s := &Store{Model: m, Rules: rules, db: db, dialect: db.Dialect(), gorm: g, reserved: reserved}
 	s.native, _ = s.dialect.(engine.RowReader)
 	s.selectAll = selectAll(s.dialect, &m.Table)
 	err := registerCallbacks(g)
-	if err == nil {
-		s.reread, err = s.hasTriggers(ctx)
+	s.reread = !s.dialect.Returning()
+	if err == nil && !s.reread && triggers {
+		s.reread, err = hasTriggers(ctx, db, &m.Table)
 	}
 	_, s.whole = s.dialect.(engine.WholeWriter)
 	s.whole = s.whole && m.Hooks == 0 && !(s.dialect.Returning() && s.reread)
 	return s, err
 }
 
-// hasTriggers looks for triggers that are not CapeBase's own: a row can leave them other than the statement wrote it.
-func (s *Store) hasTriggers(ctx context.Context) (bool, error) {
-	if !s.dialect.Returning() {
-		return true, nil
-	}
-	query, args := s.dialect.ForeignTriggers(&s.Model.Table)
+// HasTriggers looks for triggers of any table that are not CapeBase's own. With one statement it spares most databases one
+// for each table, which on SQLite reads all of the schema.
+func HasTriggers(ctx context.Context, db *sqldriver.DB) (bool, error) {
+	return hasTriggers(ctx, db, nil)
+}
+
+// hasTriggers looks for triggers of a table that are not CapeBase's own: a row can leave them other than the statement wrote
+// it.
+func hasTriggers(ctx context.Context, db *sqldriver.DB, t *engine.Table) (bool, error) {
+	query, args := db.Dialect().ForeignTriggers(t)
 	found := false
-	err := s.db.View(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+	err := db.View(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 		return each(ctx, c, query, args, func(rows driver.Rows) error {
 			err := rows.Next(make([]driver.Value, len(rows.Columns())))
 			found = found || err == nil
