@@ -123,6 +123,14 @@ func (b *bed) open(ctx context.Context, path string, n int, arguments ...string)
 			return nil, errors.Join(err, s.stop())
 		}
 		s.conns = append(s.conns, conn)
+		// The server hangs up where the first request of a connection is long in coming.
+		response, err := conn.Do(s.api.Ask(nil, "", "/healthz", ""))
+		if err == nil {
+			err = wantStatus(http.StatusOK)(response)
+		}
+		if err != nil {
+			return nil, errors.Join(err, s.stop())
+		}
 	}
 	return s, nil
 }
