@@ -30,6 +30,7 @@ func fanouts() []fanout {
 		{"fanout-owner", measureOwner},
 		{"fanout-broadcast", measureBroadcast},
 		{"fanout-idle", measureIdle},
+		{"fanout-heartbeat", measureHeartbeat},
 		{"fanout-delivery", measureDelivery},
 		{"fanout-permitted", measurePermitted},
 		{"fanout-pocketbase", measurePocketBase},

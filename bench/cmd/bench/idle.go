@@ -47,6 +47,45 @@ func measureIdle(ctx context.Context, b *bed) (all []result.Figures, err error) 
 	return all, nil
 }
 
+// measureHeartbeat measures the processor time of subscribers to whom nothing happens. The hand-written server sends no sign of life
+// and never looks whether a caller may still listen: it would need none.
+func measureHeartbeat(ctx context.Context, b *bed) (all []result.Figures, err error) {
+	for _, c := range b.named("capebase") {
+		r, err := b.start(ctx, c, size{users: b.subscribers, rows: 1})
+		if err != nil {
+			return nil, err
+		}
+		round, err := r.hold(ctx, b.subscribers, b.hold)
+		if err := errors.Join(err, r.stop()); err != nil {
+			return nil, err
+		}
+		f := result.Sum("fanout-heartbeat", r.name, []result.Round{round}, nil)
+		f.Subscribers, f.Unit, f.Rate = b.subscribers, result.CPUPerMinute, 0
+		all = append(all, f)
+	}
+	return all, nil
+}
+
+// hold keeps n subscriptions for so long.
+func (r *running) hold(ctx context.Context, n int, length time.Duration) (round result.Round, err error) {
+	group, err := listen.Open(ctx, r.process.Address, r.api, r.data.Users, n, listen.Audience{})
+	if err != nil {
+		return round, err
+	}
+	round, err = r.spend(n, func() error {
+		select {
+		case <-time.After(length):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	perMinute := time.Minute.Seconds() / length.Seconds()
+	round.Cost, round.Allocations, round.AllocatedBytes = round.Cost*perMinute, round.Allocations*perMinute, round.AllocatedBytes*perMinute
+	_, _, failed := group.Check(func(int) int { return 0 })
+	return round, errors.Join(err, failed, group.Close())
+}
+
 // idle opens n subscriptions and closes them again, after which nothing of them may remain.
 func (r *running) idle(ctx context.Context, n int) (round result.Round, err error) {
 	before, err := r.process.Memory()

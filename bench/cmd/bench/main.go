@@ -35,6 +35,7 @@ type options struct {
 	rounds      int
 	starts      int
 	round       time.Duration
+	hold        time.Duration // of idle subscribers
 	users, rows int
 	subscribers int  // the most
 	durable     bool // SQLite waits for the disk
@@ -105,6 +106,8 @@ func parse(arguments []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.durable, "durable", false, "SQLite waits for the disk with each commit; not PocketBase's")
 	flags.BoolVar(&o.limited, "check", false, "only tell whether ratios are the usual ones; of two servers and scenarios of requests")
 	flags.StringVar(&o.json, "json", "", "a `file` for the figures of all rounds")
+	flags.DurationVar(&o.hold, "hold", time.Minute, "how long fanout-heartbeat watches idle subscribers: each has a sign of life each 15 s,\n"+
+		"and its caller is looked at again each minute")
 	flags.StringVar(&o.profiles, "profiles", "", "a `directory` for the servers' CPU profiles; they cost a little")
 	if err := flags.Parse(arguments); err != nil {
 		return options{}, err
@@ -141,8 +144,8 @@ func (o *options) chooseScenarios(only string) error {
 
 func (o *options) check() error {
 	switch {
-	case o.connections < 1 || o.rounds < 1 || o.starts < 1 || o.round <= 0:
-		return errors.New("want at least one connection, one start and one round that takes some time")
+	case o.connections < 1 || o.rounds < 1 || o.starts < 1 || o.round <= 0 || o.hold <= 0:
+		return errors.New("want at least one connection, one start, and rounds and a hold that take some time")
 	case o.users < max(2, o.connections):
 		return errors.New("want at least two users, and one for each connection")
 	case o.rows < 20:

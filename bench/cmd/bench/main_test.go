@@ -118,7 +118,7 @@ func TestParseFindsARunningServer(t *testing.T) {
 
 func TestFanout(t *testing.T) {
 	var out, progress strings.Builder
-	arguments := []string{"-only=fanout", "-subscribers=1000", "-rounds=2", "-round=20ms"}
+	arguments := []string{"-only=fanout", "-subscribers=1000", "-rounds=2", "-round=20ms", "-hold=200ms"}
 	if err := run(t.Context(), arguments, &out, &progress); err != nil {
 		t.Fatalf("%v\n%s", err, progress.String())
 	}
@@ -129,7 +129,7 @@ func TestFanout(t *testing.T) {
 			continue
 		}
 		lines++
-		if fields[0] == "fanout-idle" {
+		if fields[0] == "fanout-idle" || fields[0] == "fanout-heartbeat" {
 			continue
 		}
 		at := slices.Index(fields[5:], "of") + 5 // the unit is before
@@ -137,7 +137,7 @@ func TestFanout(t *testing.T) {
 			t.Errorf("want all delivered: %s", line)
 		}
 	}
-	if want := 2*3 + 2*2 + 2 + 1 + 4; lines != want {
+	if want := 2*3 + 2*2 + 2 + 1 + 1 + 4; lines != want {
 		t.Errorf("want %d lines, got %d:\n%s", want, lines, out.String())
 	}
 }

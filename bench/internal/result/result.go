@@ -60,6 +60,7 @@ const (
 	CPUPerRequest  = "CPU µs/request"
 	CPUPerWrite    = "CPU µs/write"
 	CPUPerDelivery = "CPU µs/delivery"
+	CPUPerMinute   = "CPU µs/minute" // of a connection
 	Memory         = "KiB/connection"
 )
 
