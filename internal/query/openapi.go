@@ -83,7 +83,6 @@ func pageParameter(name string, maximum, value int, description string) *huma.Pa
 }
 
 func parameterOf(name string, schema *huma.Schema, example any, description string) *huma.Param {
-	schema.PrecomputeMessages()
 	return &huma.Param{Name: name, In: "query", Description: description, Schema: schema, Example: example}
 }
 

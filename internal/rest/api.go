@@ -44,13 +44,14 @@ type API struct {
 	// Refused, where it is set, hears of what answers 403, or 401 in its place, with the pattern of its route.
 	Refused func(ctx context.Context, route string, e *problem.Error)
 
-	router *Router
-	csrf   *http.CrossOriginProtection
+	router           *Router
+	csrf             *http.CrossOriginProtection
+	problemResponses map[int]*huma.Response // by status; for the document
 }
 
 // New makes an API with the routes that need no resource.
 func New(s Settings) (*API, error) {
-	a := &API{Settings: s, csrf: http.NewCrossOriginProtection()}
+	a := &API{Settings: s, csrf: http.NewCrossOriginProtection(), problemResponses: map[int]*huma.Response{}}
 	for _, origin := range s.Origins {
 		if err := a.csrf.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("Config.Origins: %q: expected an origin such as https://app.example.com: %w", origin, err)
