@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds the wait for what a process prints: its address once it serves, and answers.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Process is a running server.
 type Process struct {
