@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/capebase/capebase/auth"
@@ -67,6 +68,61 @@ func (b *bed) write(writer, i int) {
 	if err != nil && !errors.Is(err, errUndo) && !errors.Is(err, sqldriver.ErrBusy) {
 		b.t.Error("write:", err)
 	}
+}
+
+// TestActorsOfGroups has writers that share transactions, some of which fail after they wrote: each entry has the actor who
+// wrote it, and each writing a transaction of its own.
+func TestActorsOfGroups(t *testing.T) {
+	eachJournaled(t, func(t *testing.T, target dbtest.Target) {
+		const writers, writings = 8, 60
+		b := open(t, target, Options{}, parse[Item](t)).start()
+		delivered := b.tail(Mark{})
+		var group sync.WaitGroup
+		var wrote atomic.Int64
+		for w := range writers {
+			group.Go(func() {
+				for i := range writings {
+					name := fmt.Sprintf("w%d-%d", w, i)
+					n, fails := rand.IntN(4), rand.IntN(4) == 0
+					ctx := auth.With(t.Context(), auth.Identity{ID: name})
+					err := b.db.UpdateGroup(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
+						for k := range n {
+							id := (w*writings+i)*4 + k
+							if _, err := c.Exec(ctx, fmt.Sprintf("INSERT INTO items (id, name, count, token) VALUES (%d, '%s/%d', 0, '')", id, name, k), nil); err != nil {
+								return err
+							}
+						}
+						if fails {
+							return errUndo
+						}
+						return nil
+					})
+					if fails != errors.Is(err, errUndo) {
+						t.Error("write:", err)
+					}
+					if err == nil {
+						wrote.Add(int64(n))
+					}
+				}
+			})
+		}
+		group.Wait()
+		writer, seen := map[string]string{}, map[string]string{}
+		for range wrote.Load() {
+			e := next(t, delivered)
+			name, _, _ := strings.Cut(e.After[1].Content(), "/")
+			if e.Actor.ID != name {
+				t.Fatalf("position %d: the actor is %q, and %q wrote it", e.Position, e.Actor.ID, name)
+			}
+			if known, ok := writer[e.Tx]; ok && known != name {
+				t.Fatalf("position %d: the transaction of %q is that of %q", e.Position, name, known)
+			}
+			if known, ok := seen[name]; ok && known != e.Tx {
+				t.Fatalf("position %d: %q has two transactions", e.Position, name)
+			}
+			writer[e.Tx], seen[name] = name, e.Tx
+		}
+	})
 }
 
 // wavering is somebody who comes back whenever Run is about to skip what he would miss.

@@ -275,10 +275,13 @@ func sqliteNested(text string) (value driver.Value, err error) {
 
 // sqliteStamp notes where the journal was when the transaction began: what is after it at the end is the transaction's
 // own, since there is one writer. That writer is the only connection with transactions that are stamped, so one number
-// will do.
+// will do. Where several are one transaction of the database, the next begins where the one before ended, unless something was
+// undone: numbers are given out without holes.
 type sqliteStamp struct {
 	mark  int64
 	actor string
+	conn  *sqldriver.Conn // the transaction that was last stamped
+	undos int             // of it, by then
 }
 
 // sqliteMark is the highest number that was given out, be it that all entries are pruned, or that sqlite_sequence is
@@ -287,7 +290,7 @@ const sqliteMark = "SELECT max(coalesce((SELECT max(seq) FROM cape_journal), 0),
 
 func (s *sqliteStamp) begin(ctx context.Context, c *sqldriver.Conn, actor string) (err error) {
 	s.actor = actor
-	if actor != "" {
+	if actor != "" && (s.conn != c || s.undos != c.Undos()) {
 		if s.mark, err = number(ctx, c, sqliteMark); err != nil {
 			s.actor = ""
 			return s.unlessGone(ctx, c, err)
@@ -300,10 +303,16 @@ func (s *sqliteStamp) commit(ctx context.Context, c *sqldriver.Conn) error {
 	if s.actor == "" {
 		return nil
 	}
-	_, err := c.Exec(ctx, "UPDATE cape_journal SET actor = ?, tx = ? WHERE seq > ?", arguments(s.actor, s.mark+1, s.mark))
+	s.conn = nil
+	result, err := c.Exec(ctx, "UPDATE cape_journal SET actor = ?, tx = ? WHERE seq > ?", arguments(s.actor, s.mark+1, s.mark))
 	if err != nil {
 		return s.unlessGone(ctx, c, err)
 	}
+	n, err := result.RowsAffected()
+	if err != nil {
+		return err
+	}
+	s.mark, s.conn, s.undos = s.mark+n, c, c.Undos()
 	return nil
 }
 

@@ -34,6 +34,7 @@ type Conn struct {
 	// The following are touched by whoever has the connection's turn.
 	depth int       // of savepoints
 	open  []*result // results that are not closed yet
+	undos int       // times that the transaction went back to a savepoint
 
 	used    atomic.Bool // a statement was run since the transaction began
 	ended   atomic.Bool
@@ -191,6 +192,9 @@ func (c *Conn) InTransaction() bool { return c.begun && c.writes }
 
 // Fresh tells whether no statement was run in the Conn's transaction since Options.Begin, but for savepoints.
 func (c *Conn) Fresh() bool { return c.InTransaction() && !c.used.Load() }
+
+// Undos is how often the transaction went back to a savepoint.
+func (c *Conn) Undos() int { return c.undos }
 
 var errOpenRows = errors.New("rows of an earlier statement of this transaction are still open: close them first")
 

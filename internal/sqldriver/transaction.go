@@ -298,6 +298,7 @@ func (c *Conn) undo(ctx context.Context, level int, cause error) {
 		c.Fail(errInterleaved)
 		return
 	}
+	c.undos++
 	c.closeRows(level, sql.ErrTxDone)
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWait)
 	defer cancel()
