@@ -4,8 +4,8 @@
 // The journal's tailer publishes decoded events in commit order. A subscription has one or more shapes, each a table
 // with a predicate that needs nothing but the row. Equal predicates are one view, which is found by a constant that
 // each of its rows holds (owner = 7), and evaluated once per event on the row before and after: entering the view is
-// an insert, leaving it a delete. Below the view is a group per encoding; a group encodes once, and its members share
-// the bytes.
+// an insert, leaving it a delete. Below the view is a group per encoding. An event is encoded once for all groups of one
+// encoding to which it is the same, and their members share the bytes.
 //
 // Nobody waits for a slow reader. A subscription whose queue is full lags: it gets no more events, keeps what it has,
 // and its reader fetches what follows from the journal, evaluates it with [Subscription.Match], and rejoins when it is
@@ -77,6 +77,9 @@ type Hub struct {
 	groups        int
 	lagging       int
 	counts        Stats
+
+	// encoded is the last event of each kind that was encoded.
+	encoded [Reset + 1]encoded
 
 	// touched has the subscriptions that the current event must wake. It is the publisher's.
 	touched []*Subscription
@@ -211,7 +214,7 @@ func (h *Hub) visit(v *view, e *Event, last Mark) bool {
 		if len(g.members) == 0 {
 			continue // it is being made or removed
 		}
-		m, ok := g.message(kind, e)
+		m, ok := h.message(g, kind, e)
 		if !ok {
 			continue
 		}
@@ -230,6 +233,24 @@ func (h *Hub) visit(v *view, e *Event, last Mark) bool {
 		}
 	}
 	return seen
+}
+
+// encoded is what an event is in an encoding.
+type encoded struct {
+	event    uint64 // Hub.event
+	encoding string // its ID
+	message  Message
+	ok       bool
+}
+
+// message returns the current event for a group. Views that differ mostly show it in the same encoding.
+func (h *Hub) message(g *group, kind Kind, e *Event) (Message, bool) {
+	last := &h.encoded[kind]
+	if last.event != h.event || last.encoding != g.id {
+		m, ok := g.message(kind, e)
+		*last = encoded{h.event, g.id, m, ok}
+	}
+	return last.message, last.ok
 }
 
 // Subscribed tells whether anybody subscribes.

@@ -115,6 +115,35 @@ func TestSharedBytes(t *testing.T) {
 	}
 }
 
+// Those who see an event alike by different predicates share its bytes too; other encodings, kinds and events have their own.
+func TestSharedBytesOfViews(t *testing.T) {
+	h := New(Options{})
+	isNew := &predicate.Expr{Op: predicate.Eq, Column: status, Values: []predicate.Value{predicate.TextValue("new")}}
+	shapes := []Shape{{0, owns(1), everything}, {0, isNew, everything}, {0, isNew, columns{owner}}}
+	subscriptions := make([]*Subscription, len(shapes))
+	for i, shape := range shapes {
+		subscriptions[i] = h.Subscribe(Mark{}, shape)
+		defer subscriptions[i].Close()
+	}
+	change := inserted(2, 1, "new")
+	change.Before = inserted(2, 1, "old").After // to those who see what is new alone, an insert
+	h.Publish([]Event{inserted(1, 1, "new"), change})
+	data := make([][]Message, len(shapes))
+	for i, s := range subscriptions {
+		if data[i], _, _ = s.Take(nil); len(data[i]) != 2 {
+			t.Fatalf("%d: got %v", i, data[i])
+		}
+	}
+	if &data[0][0].Data[0] != &data[1][0].Data[0] {
+		t.Error("one event was encoded twice")
+	}
+	for i, want := range []string{`2 UPDATE 1 "new" true null`, `2 INSERT 1 "new" true null`, `2 INSERT 1`} {
+		if got := string(data[i][1].Data); got != want {
+			t.Errorf("%d: want %s, got %s", i, want, got)
+		}
+	}
+}
+
 // Several subscriptions of one connection wake it by one channel.
 func TestSubscribeFor(t *testing.T) {
 	h := New(Options{})
