@@ -64,10 +64,10 @@ func drawing(family, unit string) string {
 func section(f *curve.Family) string {
 	var b strings.Builder
 	for _, unit := range f.Units() {
-		fmt.Fprintf(&b, "![%s: %s](growth/%s)\n\n%s:\n\n%s\n", f.Name, unit, drawing(f.Name, unit), strings.ToUpper(unit[:1])+unit[1:], f.Markdown(unit))
+		fmt.Fprintf(&b, "![%s: %s](growth/%s)\n\nIn %s:\n\n%s\n", f.Name, unit, drawing(f.Name, unit), unit, f.Markdown(unit))
 	}
 	for _, note := range f.Notes {
-		b.WriteString(note + "\n")
+		b.WriteString(note + "\n\n")
 	}
 	fmt.Fprintf(&b, "%s, %s/%s, %d CPUs shared with the driver, %s.\n",
 		time.Now().UTC().Format("2 January 2006"), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
