@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
+	"time"
 
 	"github.com/capebase/capebase/internal/engine"
 )
@@ -30,7 +32,9 @@ func (db *DB) UpdateWhole(ctx context.Context, w *engine.Whole, next func(driver
 	if !c.physical.alive() {
 		return false, nil, nil
 	}
+	began := time.Now()
 	b := engine.NewBuilder(db.backend.Dialect)
+	b.Grow(wholeText, wholeArguments)
 	writer.WriteWhole(b, w)
 	c.shown = w.Change(b)
 	rows, err := c.query(ctx, native, b.String(), b.Args)
@@ -47,12 +51,17 @@ func (db *DB) UpdateWhole(ctx context.Context, w *engine.Whole, next func(driver
 		return true, nil, nil
 	case err == nil:
 		return false, nil, nil
-	case ctx.Err() == nil && writer.Undone(err) && c.clear(ctx, writer.Cleared(w.Variables)):
-		return false, err, nil
+	case ctx.Err() != nil || !writer.Undone(err) || !c.clear(ctx, writer.Cleared(w.Variables)):
+		c.spoil()
+		return false, nil, err
+	case db.repeatable(err) && time.Since(began) > db.options.WriteWait: // there is no time to wait again
+		return false, nil, fmt.Errorf("%w: %w", ErrBusy, err)
 	}
-	c.spoil()
-	return false, nil, err
+	return false, err, nil
 }
+
+// What most statements need: bytes of text, and arguments.
+const wholeText, wholeArguments = 768, 16
 
 // readAll reads what a statement returns to its very end, where errors of a commit come.
 func (r *result) readAll(next func(driver.Rows) error) (err error) {
