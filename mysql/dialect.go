@@ -14,6 +14,7 @@ import (
 type dialect struct {
 	collation string // utf8mb4 by code points, without padding
 	maxScale  int    // most digits after the point of a decimal
+	compound  bool   // several statements can be prepared as one
 }
 
 func (dialect) Name() string { return "mysql" }

@@ -57,7 +57,7 @@ func (d Database) Connect(ctx context.Context) (*engine.Backend, error) {
 		return nil, fmt.Errorf("mysql: %w", err)
 	}
 	var spoken engine.Dialect = own
-	if isMariaDB(version) {
+	if own.compound {
 		spoken = mariadb{own}
 	}
 	return &engine.Backend{
@@ -129,7 +129,7 @@ func newDialect(version string) (dialect, error) {
 		if !at(10, 6, 0) {
 			return dialect{}, fmt.Errorf("MariaDB %s is too old: 10.6 is needed", numbers)
 		}
-		return dialect{collation: "utf8mb4_nopad_bin", maxScale: 38}, nil
+		return dialect{collation: "utf8mb4_nopad_bin", maxScale: 38, compound: at(10, 6, 2)}, nil
 	}
 	if !at(8, 0, 17) {
 		return dialect{}, fmt.Errorf("MySQL %s is too old: 8.0.17 is needed", numbers)

@@ -69,5 +69,8 @@ func TestVersions(t *testing.T) {
 		if err == nil && d.collation != want || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %q, %v, want %q", version, d.collation, err, want)
 		}
+		if compound := want == mariadb && version != "10.6.0-MariaDB"; d.compound != compound {
+			t.Errorf("%q: compound %v, want %v", version, d.compound, compound)
+		}
 	}
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/capebase/capebase/internal/predicate"
 )
 
-// mariadb is MariaDB's dialect: it can run several statements as one, without leave to send any texts that way.
+// mariadb is the dialect of MariaDB from 10.6.2: it can prepare several statements as one, without leave to send any texts
+// that way.
 type mariadb struct{ dialect }
 
 // WriteWhole implements engine.WholeWriter. COMMIT is chosen where the SELECT has found the row.
