@@ -87,7 +87,7 @@ func TestActorsOfGroups(t *testing.T) {
 					ctx := auth.With(t.Context(), auth.Identity{ID: name})
 					err := b.db.UpdateGroup(ctx, func(ctx context.Context, c *sqldriver.Conn) error {
 						for k := range n {
-							id := (w*writings+i)*4 + k
+							id := 1 + (w*writings+i)*4 + k // MySQL takes 0 for none
 							if _, err := c.Exec(ctx, fmt.Sprintf("INSERT INTO items (id, name, count, token) VALUES (%d, '%s/%d', 0, '')", id, name, k), nil); err != nil {
 								return err
 							}
