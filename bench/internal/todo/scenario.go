@@ -42,16 +42,16 @@ const listed = 20
 // Scenarios lists what is measured, in the order in which it is.
 func Scenarios() []Scenario {
 	return []Scenario{
-		{Name: "read-one", Goal: 1.1, Usual: 1.17, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
+		{Name: "read-one", Goal: 1.1, Usual: 1.2, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
 			return &readOne{base: newBase(d, connection, connections, seed)}
 		}},
-		{Name: "list-20", Goal: 0.9, Usual: 0.69, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
+		{Name: "list-20", Goal: 0.9, Usual: 0.72, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
 			return &list{base: newBase(d, connection, connections, seed)}
 		}},
-		{Name: "create", Goal: 1.6, Usual: 1.28, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
+		{Name: "create", Goal: 1.6, Usual: 1.3, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
 			return &create{base: newBase(d, connection, connections, seed)}
 		}},
-		{Name: "update", Goal: 1.9, Usual: 1.22, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
+		{Name: "update", Goal: 1.9, Usual: 1.25, Work: func(d *Data, connection, connections int, seed uint64) load.Work {
 			return &update{base: newBase(d, connection, connections, seed)}
 		}},
 		{Name: "mixed", Work: func(d *Data, connection, connections int, seed uint64) load.Work {
